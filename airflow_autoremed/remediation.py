@@ -1,0 +1,111 @@
+"""The pipeline, top to bottom: evidence -> classification -> recommendation -> decision -> patch.
+
+Nothing here knows Airflow or an operator. The ways in (:mod:`airflow_autoremed.airflow`) gather what is known of
+a failed attempt, call :func:`handle`, and carry out what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from airflow_autoremed.types import (
+    UNKNOWN,
+    Action,
+    Classification,
+    Decision,
+    FailedAttempt,
+    Limits,
+    Patch,
+    Recommendation,
+    Restartable,
+    Scope,
+    Source,
+)
+
+Evidence = Iterable[tuple[Source, str]]
+"""Texts about the failure beside the tapped log: exception, platform diagnostics, executor logs."""
+
+
+class Tap(Protocol):
+    """What was kept of the attempt's log while it streamed (:class:`airflow_autoremed.failures.LogTap`)."""
+
+    def classify(self, more: Evidence) -> Classification: ...
+
+
+def handle(failed: FailedAttempt, tap: Tap, more: Evidence, limits: Limits) -> Decision:
+    """The whole way for one failed attempt: find the cause, decide, and make the patch for the next try."""
+    classification = tap.classify(more)
+    return decide(failed, classification, limits)
+
+
+def decide(failed: FailedAttempt, classification: Classification, limits: Limits) -> Decision:
+    """What to do about *failed*, whose cause is *classification*.
+
+    ==================================  =====================================================================
+    the cause                           the decision
+    ==================================  =====================================================================
+    nothing cures it                    stop
+    no rule names it                    leave alone
+    a configuration cures it            remediate; stop when what is needed does not fit the limits
+    a plain retry may cure it           leave alone; remediate where a setting stands below Spark's default
+                                        or the same fault came back
+    any of these, but no retry is left  leave alone, naming what a next run would need
+    ==================================  =====================================================================
+    """
+    what = _what_failed(classification)
+    unchanged = Decision(Action.LEAVE_ALONE, "", classification, conf=failed.effective)
+
+    if classification.restartable is Restartable.NO:
+        return replace(unchanged, action=Action.STOP, reason=f"{what} No retry can cure this.")
+    if classification.category == UNKNOWN and classification.rule is None:
+        return replace(
+            unchanged, reason="No rule names the cause of this failure, so Airflow's own retry rules apply."
+        )
+
+    advice = _recommend(failed, classification, limits)
+    if advice.conf is None:
+        return replace(
+            unchanged,
+            action=Action.STOP,
+            reason=f"{what} {advice.reason}",
+            decided_by=advice.decided_by,
+        )
+    if dict(advice.conf) == dict(failed.effective):
+        return replace(unchanged, reason=f"{what} {advice.reason}", decided_by=advice.decided_by)
+    if failed.retries_left < 1:
+        return replace(
+            unchanged,
+            reason=f"{what} No retry is left. A next run would need: {advice.reason}",
+            decided_by=advice.decided_by,
+        )
+    return Decision(
+        Action.REMEDIATE,
+        f"{what} {advice.reason}",
+        classification,
+        conf=advice.conf,
+        patch=_patch(failed, advice),
+        changes=advice.changes,
+        decided_by=advice.decided_by,
+    )
+
+
+def _recommend(failed: FailedAttempt, classification: Classification, limits: Limits) -> Recommendation:
+    from airflow_autoremed.recommending import recommend
+
+    return recommend(classification, failed.baseline, failed.effective, failed.history, limits)
+
+
+def _patch(failed: FailedAttempt, advice: Recommendation) -> Patch:
+    from airflow_autoremed.patching import make_patch
+
+    assert advice.conf is not None
+    attempt = failed.attempt
+    scope = Scope(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
+    return make_patch(failed.baseline, advice.conf, scope, from_try=attempt.try_number)
+
+
+def _what_failed(classification: Classification) -> str:
+    summary = classification.summary.strip() or f"The failure is of the category {classification.category}."
+    return summary if summary.endswith((".", "!", "?")) else f"{summary}."

@@ -1,0 +1,205 @@
+"""The ``[autoremed]`` section of the Airflow configuration, read once into one frozen object.
+
+The core knows no Airflow: whoever loads the settings may pass a function that looks an option up in Airflow's
+own configuration. Without one, the environment (``AIRFLOW__AUTOREMED__MODE``) and ``airflow.cfg`` are read
+directly, which is what the command line does because importing Airflow takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from configparser import ConfigParser, Error
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from airflow_autoremed.spark.sizes import parse_bytes
+from airflow_autoremed.types import Limits, Mode
+
+SECTION = "autoremed"
+
+
+class SettingsError(ValueError):
+    """A value in ``[autoremed]`` or in the arguments of a public name that cannot be used; says what to write."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be configured, with its default."""
+
+    mode: Mode = Mode.ACT
+    limits: Limits = Limits()
+    store: str = ""
+    """SQLAlchemy URL or Airflow connection id; empty: SQLite in ``AIRFLOW_HOME``."""
+    store_deadline: float = 5.0
+    """Seconds after which an operation on the store is given up."""
+    deployment: str = "default"
+    """Deployments that share one database see only what was recorded under their own name."""
+    rules_paths: tuple[Path, ...] = ()
+    """Files or directories of the deployment's own rules, tried before ours."""
+    attach_to_all: bool = False
+    """Switch remediation on for every task whose operator launches Spark, without touching a Dag file."""
+
+    @property
+    def store_url(self) -> str:
+        """The SQLAlchemy URL of the store.
+
+        :raises SettingsError: when ``store`` is an Airflow connection id, which only Airflow can resolve.
+        """
+        if not self.store:
+            return f"sqlite:///{airflow_home() / 'autoremed.db'}"
+        if "://" in self.store:
+            return self.store
+        raise SettingsError(
+            f"[{SECTION}] store = {self.store!r} is an Airflow connection id; "
+            "it can only be resolved where Airflow is loaded. Write a SQLAlchemy URL to use it here."
+        )
+
+
+def airflow_home() -> Path:
+    """``AIRFLOW_HOME``, as Airflow itself finds it."""
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+
+
+def load(lookup: Callable[[str], str | None] | None = None) -> Settings:
+    """Read the section.
+
+    :param lookup: returns the raw text of an option, or ``None`` where it is not set.
+    :raises SettingsError: for a value that cannot be used.
+    """
+    look = lookup or _lookup_without_airflow()
+    raw = {name: text.strip() for name in _OPTIONS if (text := look(name)) is not None and text.strip()}
+    return from_options(raw)
+
+
+def from_options(raw: Mapping[str, str]) -> Settings:
+    """Settings from option texts; an option that is missing has its default."""
+    defaults = Settings()
+    values: dict[str, Any] = {}
+    if "mode" in raw:
+        values["mode"] = parse_mode(raw["mode"], where=f"[{SECTION}] mode")
+    if "store" in raw:
+        values["store"] = raw["store"]
+    if "deployment" in raw:
+        values["deployment"] = raw["deployment"]
+    if "store_deadline" in raw:
+        values["store_deadline"] = _positive(raw["store_deadline"], f"[{SECTION}] store_deadline")
+    if "rules_paths" in raw:
+        values["rules_paths"] = tuple(
+            Path(part.strip()).expanduser() for part in raw["rules_paths"].split(",") if part.strip()
+        )
+    if "attach_to_all" in raw:
+        values["attach_to_all"] = _boolean(raw["attach_to_all"], f"[{SECTION}] attach_to_all")
+    limits = {field.name: raw[field.name] for field in fields(Limits) if field.name in raw}
+    values["limits"] = parse_limits(limits, base=defaults.limits, where=f"[{SECTION}]")
+    return replace(defaults, **values)
+
+
+def parse_mode(value: str | Mode, *, where: str) -> Mode:
+    """A mode by its name."""
+    try:
+        return Mode(value.lower() if isinstance(value, str) else value)
+    except (ValueError, AttributeError):
+        raise SettingsError(
+            f"{where} is {value!r}; write one of {', '.join(repr(m.value) for m in Mode)}"
+        ) from None
+
+
+def parse_limits(given: Mapping[str, Any], *, base: Limits, where: str) -> Limits:
+    """Limits in a person's spelling (``{"max_container_memory": "16g"}``) over *base*.
+
+    :raises SettingsError: for an unknown name or a value that cannot be used.
+    """
+    known = [field.name for field in fields(Limits)]
+    if not isinstance(given, Mapping):
+        raise SettingsError(
+            f"{where} limits is {given!r}; write a mapping such as {{'max_container_memory': '16g'}}"
+        )
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        label = f"{where} {name}"
+        if name not in known:
+            raise SettingsError(f"{label} is not a limit; write one of {', '.join(known)}")
+        if value is None or (isinstance(value, str) and value.strip().lower() in ("none", "unlimited")):
+            if name == "max_growth":
+                raise SettingsError(f"{label} cannot be unlimited; write a number such as 8")
+            values[name] = None
+        elif name in ("max_container_memory", "max_total_memory"):
+            values[name] = _memory(value, label)
+        elif name == "max_growth":
+            values[name] = _positive(value, label, at_least=1.0)
+        else:
+            values[name] = _count(value, label)
+    return replace(base, **values)
+
+
+def _memory(value: Any, label: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if isinstance(value, str):
+        try:
+            parsed = parse_bytes(value)
+        except ValueError:
+            parsed = 0
+        if parsed > 0:
+            return parsed
+    raise SettingsError(f"{label} is {value!r}; write a size such as '16g' or a number of bytes")
+
+
+def _count(value: Any, label: str) -> int:
+    try:
+        count = int(value) if not isinstance(value, bool) else 0
+    except (TypeError, ValueError):
+        count = 0
+    if count < 1 or (isinstance(value, float) and value != count):
+        raise SettingsError(f"{label} is {value!r}; write a whole number of at least 1")
+    return count
+
+
+def _positive(value: Any, label: str, *, at_least: float = 0.0) -> float:
+    try:
+        number = float(value) if not isinstance(value, bool) else -1.0
+    except (TypeError, ValueError):
+        number = -1.0
+    if not at_least <= number < float("inf") or number == 0:
+        raise SettingsError(f"{label} is {value!r}; write a number{f' of at least {at_least:g}' if at_least else ' above 0'}")
+    return number
+
+
+def _boolean(text: str, label: str) -> bool:
+    lowered = text.lower()
+    if lowered in ("true", "t", "1", "yes", "on"):
+        return True
+    if lowered in ("false", "f", "0", "no", "off"):
+        return False
+    raise SettingsError(f"{label} is {text!r}; write True or False")
+
+
+_OPTIONS = (
+    "mode",
+    "store",
+    "store_deadline",
+    "deployment",
+    "rules_paths",
+    "attach_to_all",
+    *(field.name for field in fields(Limits)),
+)
+
+
+def _lookup_without_airflow() -> Callable[[str], str | None]:
+    """Options from the environment, then from ``airflow.cfg``, in Airflow's own order of precedence."""
+    path = Path(os.environ.get("AIRFLOW_CONFIG", airflow_home() / "airflow.cfg")).expanduser()
+    parser = ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (Error, OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as an Airflow configuration: {error}") from error
+
+    def look(name: str) -> str | None:
+        from_environment = os.environ.get(f"AIRFLOW__{SECTION.upper()}__{name.upper()}")
+        if from_environment is not None:
+            return from_environment
+        return parser.get(SECTION, name, fallback=None)
+
+    return look
