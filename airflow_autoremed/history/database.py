@@ -1,0 +1,180 @@
+"""Connections and transactions. Imports SQLAlchemy: loaded only when a store is used."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, create_engine, event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine.url import URL
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from airflow_autoremed.history import schema
+from airflow_autoremed.history.records import StoreError
+
+T = TypeVar("T")
+
+_TRIES = 5
+"""How often a transaction is tried that collided with another process's."""
+
+
+class Database:
+    """An engine whose tables are ready.
+
+    :param url: a SQLAlchemy URL.
+    :param patience_s: seconds to wait for another process's lock, and for a connection.
+    :raises StoreError: when the tables cannot be used by this code.
+    """
+
+    schema_version = schema.VERSION
+
+    def __init__(self, url: str, patience_s: float) -> None:
+        self.engine = _engine(make_url(url), patience_s)
+        # The same connections; transactions begin as _begin_sqlite wants it for writing.
+        self._writing = self.engine.execution_options(autoremed_writes=True)
+        try:
+            schema.make_ready(self.engine)
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """The result of *work*, which only reads."""
+        with self.engine.connect() as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """The result of *work*, all of whose changes are kept or none.
+
+        Tried again when another process inserted the same row at the same time, or the database broke up a
+        deadlock: *work* must bear being run twice.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self._writing.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:  # noqa: PERF203 - trying again is what the loop is for
+                if attempt == _TRIES or not _collided(error):
+                    raise
+                time.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def probe_write(self) -> None:
+        """Raise unless the tables can be written to; nothing is changed."""
+        with self._writing.connect() as connection, connection.begin() as transaction:
+            row = {"name": "schema_version", "value": str(schema.VERSION)}
+            put(connection, schema.meta, row, by=("name",))
+            transaction.rollback()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    def forget(self) -> None:
+        """Let go of connections that belong to the process this one was forked from, without closing them."""
+        with suppress(TypeError):  # SQLAlchemy before 1.4.33 knows no close=False
+            self.engine.dispose(close=False)
+
+
+def put(
+    connection: Connection,
+    table: Table,
+    row: Mapping[str, Any],
+    *,
+    by: Sequence[str] = ("key",),
+    keep: Sequence[str] = (),
+) -> None:
+    """Insert *row*, or overwrite the row with the same *by*, except its columns *keep*.
+
+    Update, then insert when there was nothing to update: every database knows that much. Two processes that
+    insert at once collide on the primary key, and :meth:`Database.write` runs the loser again.
+    """
+    where = [table.c[name] == row[name] for name in by]
+    changed = {name: value for name, value in row.items() if name not in by and name not in keep}
+    # Assigning a key to itself keeps a row without anything else to change from being taken for a missing one.
+    changed = changed or {by[0]: row[by[0]]}
+    if connection.execute(table.update().where(*where).values(**changed)).rowcount == 0:
+        connection.execute(table.insert().values(**row))
+
+
+def _collided(error: DBAPIError) -> bool:
+    """Whether the same transaction may well succeed now.
+
+    SQLSTATE 40001 (serialization failure) and 40P01 (deadlock) on Postgres; 1213 (deadlock) and 1205 (lock wait
+    timeout) are MySQL's error numbers.
+    """
+    if isinstance(error, IntegrityError):
+        return True
+    original = error.orig
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    number = original.args[0] if original is not None and original.args else None
+    return state in ("40001", "40P01") or number in (1213, 1205)
+
+
+def _engine(url: URL, patience_s: float) -> Engine:
+    # A worker lives for one task and does one thing at a time: one connection is enough, and a second one only
+    # while the first is still being given back. Parameters are hidden from error messages: they hold conf values.
+    if url.get_backend_name() != "sqlite":
+        return create_engine(
+            url,
+            future=True,  # the manners of SQLAlchemy 2 on 1.4
+            pool_size=1,
+            max_overflow=1,
+            pool_timeout=patience_s,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            hide_parameters=True,
+        )
+    from sqlalchemy.pool import NullPool
+
+    _prepare_sqlite_file(url)
+    engine = create_engine(
+        url,
+        future=True,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"timeout": max(0.1, patience_s * 0.9)},
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite_file(url: URL) -> None:
+    if not url.database or url.database == ":memory:":
+        raise StoreError(
+            "an SQLite database in memory is forgotten before the next try; "
+            "write sqlite:////absolute/path/to/autoremed.db"
+        )
+    if url.database.startswith("file:"):
+        return
+    path = Path(url.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Log lines and configurations are nobody else's business. SQLite gives its -wal and -shm files the same mode.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions by itself, and only before some statements: see _begin_sqlite.
+    connection.isolation_level = None
+    import sqlite3
+
+    # Not every file system can hold a write-ahead log, and a read-only database cannot change over to it.
+    with suppress(sqlite3.OperationalError):
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another process wrote in between,
+    # without waiting; one that takes the write lock at its start waits for its turn.
+    writes = connection.get_execution_options().get("autoremed_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,48 @@
+"""Running something that may hang, without hanging with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class OverrunError(Exception):
+    """The work did not end in time; it goes on in :attr:`thread` and its result is lost."""
+
+    def __init__(self, thread: threading.Thread) -> None:
+        super().__init__("the work did not end in time")
+        self.thread = thread
+
+
+class _Result(Generic[T]):
+    value: T
+    error: BaseException | None = None
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """The result of *work*, or its error, within *seconds*.
+
+    The thread is a daemon: an interpreter that ends does not wait for a database that hangs. (The threads of
+    ``concurrent.futures`` are waited for at exit even when they are daemons.)
+
+    :raises OverrunError: when *work* takes longer.
+    """
+    result: _Result[T] = _Result()
+
+    def run() -> None:
+        try:
+            result.value = work()
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it
+            result.error = error
+
+    thread = threading.Thread(target=run, name="autoremed-store", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise OverrunError(thread)
+    if result.error is not None:
+        raise result.error
+    return result.value

@@ -1,0 +1,138 @@
+"""From values to columns and back, bounded in size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_autoremed.history.records import StoreError
+from airflow_autoremed.types import Conf, EvidenceLine, Source
+
+MAX_EXCERPT = 16 * 1024
+MAX_REASON = 2 * 1024
+MAX_JSON = 64 * 1024 - 1
+"""Bytes of JSON in one column: what fits MySQL's TEXT, whose length is counted in two bytes."""
+MAX_NAME = 250
+_MAX_LINE = 2 * 1024
+_MAX_LINES = 20
+_CUT = " ..."
+
+
+def clip(text: str, most: int) -> str:
+    """*text* in at most *most* bytes of UTF-8, and without what Postgres cannot hold (NUL, lone surrogates)."""
+    raw = text.replace("\x00", "").encode("utf-8", errors="replace")
+    if len(raw) <= most:
+        return raw.decode("utf-8")
+    return raw[: most - len(_CUT)].decode("utf-8", errors="ignore") + _CUT
+
+
+def clip_around(text: str, most: int) -> str:
+    """Like :func:`clip`, but keeping beginning and end."""
+    if len(text.encode("utf-8", errors="replace")) <= most:
+        return clip(text, most)
+    middle = "\n...\n"
+    half = (most - len(middle)) // 2
+    # A character may be of four bytes, and the last `half` characters are enough to fill `half` bytes.
+    tail = text[-half:].replace("\x00", "").encode("utf-8", errors="replace")[-half:]
+    return clip(text, half) + middle + tail.decode("utf-8", errors="ignore")
+
+
+def to_text(moment: datetime) -> str:
+    """A time as it stands in the tables. A time without a zone is taken for UTC, as Airflow's are."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return aware.astimezone(timezone.utc).isoformat(timespec="microseconds")
+
+
+def to_moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise StoreError(f"a time in it reads {text[:40]!r}") from None
+
+
+def conf_to_json(conf: Conf) -> str:
+    """A configuration as JSON; values too long to be kept are replaced by a note of their length.
+
+    Resource settings, all that the history is read for, are short: what has to go is a list of jars or the like.
+    """
+    kept = {str(key): str(value) for key, value in conf.items()}
+    text = _dump(kept)
+    for key in sorted(kept, key=lambda key: len(_dump(kept[key])), reverse=True):
+        if len(text) <= MAX_JSON:
+            return text
+        kept[key] = f"({len(kept[key])} characters left out)"
+        text = _dump(kept)
+    if len(text) > MAX_JSON:
+        raise StoreError(
+            f"a configuration of {len(kept)} keys is larger than the {MAX_JSON} bytes that are kept of one"
+        )
+    return text
+
+
+def lines_to_json(lines: tuple[EvidenceLine, ...]) -> str:
+    return to_json(
+        [
+            {"number": line.number, "text": clip(line.text, _MAX_LINE), "source": line.source.value}
+            for line in lines[:_MAX_LINES]
+        ]
+    )
+
+
+def to_json(value: Any) -> str:
+    """:raises StoreError: when it is not JSON or too large."""
+    try:
+        text = _dump(value)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"a value cannot be kept as JSON: {error}") from None
+    if len(text) > MAX_JSON:
+        raise StoreError(f"a value of {len(text)} bytes is larger than the {MAX_JSON} that are kept")
+    return text
+
+
+def to_conf(text: str | None) -> dict[str, str]:
+    found = _load(text, dict) if text is not None else {}
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def to_changes(text: str | None) -> dict[str, tuple[str | None, str]]:
+    found = _load(text, dict) if text is not None else {}
+    try:
+        return {key: (before, after) for key, (before, after) in found.items()}
+    except (TypeError, ValueError):
+        raise StoreError("what a decision changed is unreadable in it") from None
+
+
+def to_lines(text: str | None) -> tuple[EvidenceLine, ...]:
+    found = _load(text, list) if text is not None else []
+    try:
+        return tuple(EvidenceLine(line["number"], line["text"], Source(line["source"])) for line in found)
+    except (TypeError, ValueError, KeyError):
+        raise StoreError("the lines that decided are unreadable in it") from None
+
+
+def to_operations(text: str) -> tuple[Mapping[str, Any], ...]:
+    found = _load(text, list)
+    if not all(isinstance(operation, dict) for operation in found):
+        raise StoreError("the operations of a patch are unreadable in it")
+    return tuple(found)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _load(text: str, expected: type) -> Any:
+    # Longer than anything we wrote: someone else did. Not parsed, so that it cannot cost us memory.
+    if len(text) > MAX_JSON:
+        raise StoreError(f"a value in it is of {len(text)} bytes, more than the {MAX_JSON} ever written")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, expected):
+        raise StoreError(f"a value in it is not the JSON that was written: {text[:40]!r}")
+    return found

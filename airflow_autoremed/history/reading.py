@@ -1,0 +1,173 @@
+"""Reading from the tables. Imports SQLAlchemy: loaded only when a store is used."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.sql import Select
+
+from airflow_autoremed.history import encoding, schema
+from airflow_autoremed.history.records import HistoryRow, StoredVerdict, StoreError
+from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, Patch, Scope
+
+E = TypeVar("E", bound=Enum)
+
+_attempts, _decisions, _patches, _outcomes = (
+    schema.attempts,
+    schema.decisions,
+    schema.patches,
+    schema.outcomes,
+)
+
+_HISTORY = (
+    _attempts.c.dag_id,
+    _attempts.c.run_id,
+    _attempts.c.task_id,
+    _attempts.c.map_index,
+    _attempts.c.try_number,
+    _attempts.c.operator,
+    _attempts.c.baseline,
+    _attempts.c.effective,
+    _attempts.c.patched,
+    _attempts.c.started_at,
+    _decisions.c.action,
+    _decisions.c.mode,
+    _decisions.c.category,
+    _decisions.c.rule,
+    _decisions.c.reason,
+    _decisions.c.decided_by,
+    _decisions.c.lines,
+    _decisions.c.changes,
+    _decisions.c.excerpt,
+    _decisions.c.decided_at,
+    _outcomes.c.succeeded,
+    _outcomes.c.ended_at,
+    _outcomes.c.duration_s,
+    _outcomes.c.gib_seconds,
+)
+
+
+def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -> tuple[PastAttempt, ...]:
+    query = (
+        select(
+            _attempts.c.effective,
+            _attempts.c.try_number,
+            _decisions.c.category,
+            _outcomes.c.succeeded,
+            _outcomes.c.duration_s,
+        )
+        .select_from(_joined())
+        .where(
+            _attempts.c.instance_key == schema.instance_key(deployment, attempt),
+            _attempts.c.try_number < attempt.try_number,
+            # A try whose beginning could not be recorded ran with a configuration that nobody knows.
+            _attempts.c.effective.is_not(None),
+        )
+        .order_by(_attempts.c.try_number)
+    )
+    return tuple(
+        PastAttempt(
+            conf=encoding.to_conf(row.effective),
+            category=row.category,
+            succeeded=bool(row.succeeded),
+            duration_s=row.duration_s,
+            try_number=row.try_number,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> StoredVerdict | None:
+    """What was decided about exactly *attempt*."""
+    query = (
+        select(
+            _decisions.c.action,
+            _decisions.c.mode,
+            _decisions.c.reason,
+            _decisions.c.category,
+            _patches.c.kind,
+            _patches.c.dag_id,
+            _patches.c.run_id,
+            _patches.c.task_id,
+            _patches.c.map_index,
+            _patches.c.from_try,
+            _patches.c.operations,
+        )
+        .select_from(_decisions.outerjoin(_patches, _patches.c.key == _decisions.c.key))
+        .where(_decisions.c.key == schema.attempt_key(deployment, attempt))
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    patch = None
+    if row.operations is not None:
+        scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, kind=row.kind)
+        patch = Patch(encoding.to_operations(row.operations), scope, row.from_try)
+    return StoredVerdict(
+        attempt, _word(Action, row.action), _word(Mode, row.mode), row.reason, row.category, patch
+    )
+
+
+def recent(
+    connection: Connection, deployment: str, limit: int, dag_id: str | None, task_id: str | None
+) -> list[HistoryRow]:
+    query = _history(deployment)
+    if dag_id is not None:
+        query = query.where(_attempts.c.dag_id == dag_id)
+    if task_id is not None:
+        query = query.where(_attempts.c.task_id == task_id)
+    query = query.order_by(_attempts.c.recorded_at.desc(), _attempts.c.try_number.desc()).limit(limit)
+    return [_row(row) for row in connection.execute(query)]
+
+
+def one(
+    connection: Connection, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int
+) -> list[HistoryRow]:
+    key = schema.instance_key(deployment, Scope(dag_id, run_id, task_id, map_index))
+    query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
+    return [_row(row) for row in connection.execute(query)]
+
+
+def _history(deployment: str) -> Select[Any]:
+    return select(*_HISTORY).select_from(_joined()).where(_attempts.c.deployment == deployment)
+
+
+def _joined() -> Any:
+    return _attempts.outerjoin(_decisions, _decisions.c.key == _attempts.c.key).outerjoin(
+        _outcomes, _outcomes.c.key == _attempts.c.key
+    )
+
+
+def _row(row: Row[Any]) -> HistoryRow:
+    return HistoryRow(
+        attempt=AttemptId(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number),
+        operator=row.operator,
+        started_at=encoding.to_moment(row.started_at),
+        patched=bool(row.patched),
+        baseline=encoding.to_conf(row.baseline),
+        effective=encoding.to_conf(row.effective),
+        action=None if row.action is None else _word(Action, row.action),
+        mode=None if row.mode is None else _word(Mode, row.mode),
+        category=row.category,
+        rule=row.rule,
+        reason=row.reason,
+        decided_by=row.decided_by,
+        decided_at=encoding.to_moment(row.decided_at),
+        changes=encoding.to_changes(row.changes),
+        lines=encoding.to_lines(row.lines),
+        excerpt=row.excerpt or "",
+        succeeded=None if row.succeeded is None else bool(row.succeeded),
+        ended_at=encoding.to_moment(row.ended_at),
+        duration_s=row.duration_s,
+        gib_seconds=row.gib_seconds,
+    )
+
+
+def _word(words: type[E], text: str) -> E:
+    try:
+        return words(text)
+    except ValueError:
+        raise StoreError(f"it names {text[:40]!r} as {words.__name__.lower()}, which is none") from None

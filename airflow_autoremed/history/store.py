@@ -1,0 +1,298 @@
+"""The store, as the rest of the program sees it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_autoremed.history import urls
+from airflow_autoremed.history.deadline import OverrunError, within
+from airflow_autoremed.history.records import HistoryRow, StoredVerdict, StoreError
+from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PastAttempt
+
+if TYPE_CHECKING:
+    from airflow_autoremed.history.database import Database
+
+T = TypeVar("T")
+
+_MAX_DEPLOYMENT = 64
+_MAX_MESSAGE = 500
+_PAUSE_IN_DEADLINES = 12
+"""How many deadlines to leave a database alone that hung, unless it answers before: an operation that hangs
+holds a thread and a connection until the operating system gives the connection up."""
+
+
+class Store:
+    """The history of one deployment, in a database that may be shared with others.
+
+    Nothing is opened until the first operation. An operation ends within its deadline even when the database does
+    not answer, and leaves nothing behind that an ending interpreter would wait for. Whatever goes wrong is raised
+    as :class:`StoreError`, in whose message the URL's password is masked; the next operation tries anew.
+
+    What is recorded is found again by the identity of the attempt: recording the same thing twice leaves one row.
+    Configurations, lines and excerpts are kept as they are given: mask secrets before.
+
+    :param url: a SQLAlchemy URL, such as ``sqlite:////var/airflow/autoremed.db``.
+    :param deployment: whose history; what another deployment recorded is not seen.
+    :param deadline_s: seconds that an operation may take.
+    :raises ValueError: for arguments that no store can be made of.
+    """
+
+    def __init__(self, url: str, *, deployment: str = "default", deadline_s: float = 5.0) -> None:
+        if not isinstance(url, str) or "://" not in url:
+            raise ValueError(
+                f"the store is {urls.masked(str(url))!r}; "
+                "write a SQLAlchemy URL such as sqlite:////var/airflow/autoremed.db"
+            )
+        if not isinstance(deployment, str) or not 0 < len(deployment.strip()) <= _MAX_DEPLOYMENT:
+            raise ValueError(
+                f"the deployment is {deployment!r}; write a name of 1 to {_MAX_DEPLOYMENT} characters"
+            )
+        if not deadline_s > 0:
+            raise ValueError(f"the store's deadline is {deadline_s!r}; write a number of seconds above 0")
+        self.deployment = deployment
+        self.deadline_s = deadline_s
+        self._url = urls.normalise(url)
+        self._opening = threading.Lock()
+        self._database: Database | None = None
+        self._process = os.getpid()
+        self._hanging: tuple[threading.Thread, float] | None = None
+
+    def __repr__(self) -> str:
+        return f"Store({self.name!r}, deployment={self.deployment!r})"
+
+    @property
+    def name(self) -> str:
+        """The URL as it may be shown: without secrets."""
+        return urls.masked(self._url)
+
+    def open(self) -> None:
+        """Connect, and create the tables if there are none. Every other operation does so by itself."""
+        self._do(lambda database: None)
+
+    def close(self) -> None:
+        """Give the connections back. The store may be used again."""
+        self._notice_fork()
+        database, self._database = self._database, None
+        if database is not None:
+            self._guarded(database.close)
+
+    def record_attempt(
+        self,
+        attempt: AttemptId,
+        *,
+        baseline: Conf,
+        effective: Conf,
+        operator: str,
+        started_at: datetime,
+        patched: bool,
+    ) -> None:
+        """An attempt begins, or resumes after a deferral: its first beginning stays.
+
+        :param baseline: the declared configuration.
+        :param effective: the configuration it runs with.
+        :param operator: the name of the operator's class.
+        :param patched: whether a patch was applied.
+        """
+
+        def work(database: Database) -> None:
+            from airflow_autoremed.history import recording
+
+            database.write(
+                lambda connection: recording.attempt(
+                    connection,
+                    self.deployment,
+                    attempt,
+                    baseline=baseline,
+                    effective=effective,
+                    operator=operator,
+                    started_at=started_at,
+                    patched=patched,
+                )
+            )
+
+        self._do(work)
+
+    def record_decision(
+        self, attempt: AttemptId, decision: Decision, *, mode: Mode, excerpt: str = ""
+    ) -> None:
+        """*attempt* failed, and *decision* was made about it. Deciding again replaces the former decision.
+
+        :param excerpt: of the evidence, for people; 16 KB of it are kept.
+        """
+
+        def work(database: Database) -> None:
+            from airflow_autoremed.history import recording
+
+            database.write(
+                lambda connection: recording.decision(
+                    connection, self.deployment, attempt, decision, mode=mode, excerpt=excerpt
+                )
+            )
+
+        self._do(work)
+
+    def record_outcome(
+        self,
+        attempt: AttemptId,
+        *,
+        succeeded: bool,
+        ended_at: datetime,
+        duration_s: float | None,
+        gib_seconds: float | None,
+    ) -> None:
+        """*attempt* ended.
+
+        :param gib_seconds: memory of all its containers times the time they were held, where known.
+        """
+
+        def work(database: Database) -> None:
+            from airflow_autoremed.history import recording
+
+            database.write(
+                lambda connection: recording.outcome(
+                    connection,
+                    self.deployment,
+                    attempt,
+                    succeeded=succeeded,
+                    ended_at=ended_at,
+                    duration_s=duration_s,
+                    gib_seconds=gib_seconds,
+                )
+            )
+
+        self._do(work)
+
+    def past_attempts(self, attempt: AttemptId) -> tuple[PastAttempt, ...]:
+        """The tries of the same task instance before *attempt*, oldest first.
+
+        Tries whose configuration was never recorded are left out.
+        """
+
+        def work(database: Database) -> tuple[PastAttempt, ...]:
+            from airflow_autoremed.history import reading
+
+            return database.read(lambda c: reading.past_attempts(c, self.deployment, attempt))
+
+        return self._do(work)
+
+    def verdict_for(self, attempt: AttemptId) -> StoredVerdict | None:
+        """What was decided about the try right before *attempt*; ``None`` when nothing was."""
+        if attempt.try_number <= 1:
+            return None
+        before = AttemptId(
+            attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index, attempt.try_number - 1
+        )
+
+        def work(database: Database) -> StoredVerdict | None:
+            from airflow_autoremed.history import reading
+
+            return database.read(lambda c: reading.verdict(c, self.deployment, before))
+
+        return self._do(work)
+
+    def recent(self, limit: int, dag_id: str | None = None, task_id: str | None = None) -> list[HistoryRow]:
+        """The *limit* attempts recorded last, latest first."""
+
+        def work(database: Database) -> list[HistoryRow]:
+            from airflow_autoremed.history import reading
+
+            return database.read(lambda c: reading.recent(c, self.deployment, limit, dag_id, task_id))
+
+        return self._do(work)
+
+    def one(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[HistoryRow]:
+        """All tries of one task instance, oldest first."""
+
+        def work(database: Database) -> list[HistoryRow]:
+            from airflow_autoremed.history import reading
+
+            return database.read(
+                lambda c: reading.one(c, self.deployment, dag_id, run_id, task_id, map_index)
+            )
+
+        return self._do(work)
+
+    def check(self) -> list[tuple[str, bool, str]]:
+        """Whether the store can be used, as ``(what, whether it is so, details)``. Raises nothing."""
+        found: list[tuple[str, bool, str]] = []
+        try:
+            started = time.monotonic()
+            self.open()
+            took = (time.monotonic() - started) * 1000
+        except StoreError as error:
+            return [("store reachable", False, str(error))]
+        found.append(("store reachable", True, f"{self.name} answered in {took:.0f} ms"))
+        try:
+            self._do(lambda database: database.probe_write())
+            found.append(("store writable", True, f"as deployment {self.deployment!r}"))
+        except StoreError as error:
+            found.append(("store writable", False, str(error)))
+        found.append(("store schema", True, f"version {self._do(lambda database: database.schema_version)}"))
+        return found
+
+    def _do(self, operation: Callable[[Database], T]) -> T:
+        """The result of *operation* on the open database.
+
+        :raises StoreError: for everything that goes wrong.
+        """
+        self._notice_fork()
+        if self._hanging is not None:
+            thread, until = self._hanging
+            if thread.is_alive() and time.monotonic() < until:
+                raise self._error("an earlier operation is still waiting for it")
+            self._hanging = None
+        opening = self._opening
+        return self._guarded(lambda: operation(self._opened(opening)))
+
+    def _opened(self, opening: threading.Lock) -> Database:
+        with opening:
+            if self._database is None:
+                from airflow_autoremed.history.database import Database
+
+                self._database = Database(self._url, self.deadline_s)
+            return self._database
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        try:
+            return within(self.deadline_s, work)
+        except OverrunError as overrun:
+            # The thread may hold the lock and the connection for long: leave it both.
+            self._opening = threading.Lock()
+            self._database = None
+            self._hanging = (overrun.thread, time.monotonic() + _PAUSE_IN_DEADLINES * self.deadline_s)
+            raise self._error(f"it did not answer within {self.deadline_s:g} s") from None
+        except StoreError as error:
+            raise self._error(str(error)) from None
+        except Exception as error:  # noqa: BLE001 - a store must not raise anything else
+            # Without its cause: the driver's own message may spell the password out.
+            raise self._error(_what_went_wrong(error)) from None
+
+    def _error(self, what: str) -> StoreError:
+        shown = urls.mask(what, self._url)
+        if len(shown) > _MAX_MESSAGE:
+            shown = shown[:_MAX_MESSAGE] + " ..."
+        return StoreError(f"the store {self.name} cannot be used: {shown}")
+
+    def _notice_fork(self) -> None:
+        """Begin anew in a forked process: connections, locks and threads belong to the process that made them."""
+        if self._process == os.getpid():
+            return
+        database, self._database = self._database, None
+        self._process = os.getpid()
+        self._opening = threading.Lock()
+        self._hanging = None
+        if database is not None:
+            database.forget()
+
+
+def _what_went_wrong(error: Exception) -> str:
+    """The driver's own words where there are some, without SQL: one line."""
+    told = getattr(error, "orig", None) or error
+    text = " ".join(str(told).split())
+    name = type(told).__name__
+    return f"{name}: {text}" if text else name
