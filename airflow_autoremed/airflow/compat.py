@@ -1,0 +1,79 @@
+"""What differs between the supported Airflow versions, in one place. Importing this imports Airflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    from airflow.sdk import RetryPolicy
+except ImportError:  # Airflow before 3.3
+    RetryPolicy = None
+
+try:
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+except ImportError:
+    from airflow.exceptions import AirflowFailException, AirflowSkipException
+
+try:
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+except ImportError:
+    from airflow.exceptions import AirflowTaskTimeout
+
+HAS_RETRY_POLICY = RetryPolicy is not None
+"""Airflow 3.3 and newer ask a policy object in the worker whether a failed try is retried."""
+
+__all__ = [
+    "HAS_RETRY_POLICY",
+    "AirflowFailException",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "RetryPolicy",
+    "airflow_option",
+    "connection_url",
+    "count",
+    "redact",
+]
+
+
+def airflow_option(name: str) -> str | None:
+    """An option of ``[autoremed]`` from Airflow's own configuration; ``None`` where it is not set."""
+    try:
+        from airflow.sdk.configuration import conf
+    except ImportError:
+        from airflow.configuration import conf
+    value: str | None = conf.get("autoremed", name, fallback=None)
+    return value
+
+
+def connection_url(connection_id: str) -> str:
+    """The SQLAlchemy URL of an Airflow connection."""
+    try:
+        from airflow.sdk import BaseHook
+    except ImportError:
+        from airflow.hooks.base import BaseHook
+    uri: str = BaseHook.get_connection(connection_id).get_uri()
+    # Airflow spells the scheme as its connection type, SQLAlchemy as its dialect.
+    scheme, _, rest = uri.partition("://")
+    dialect = {"postgres": "postgresql", "sqlite": "sqlite", "mysql": "mysql"}.get(scheme, scheme)
+    return f"{dialect}://{rest}"
+
+
+def redact(value: Any) -> Any:
+    """*value* with every secret that Airflow knows of masked."""
+    try:
+        from airflow.sdk._shared.secrets_masker import redact as mask
+    except ImportError:
+        try:
+            from airflow.sdk.execution_time.secrets_masker import redact as mask
+        except ImportError:
+            from airflow.utils.log.secrets_masker import redact as mask
+    return mask(value)
+
+
+def count(name: str, **tags: str) -> None:
+    """Add one to the metric ``autoremed.<name>`` of Airflow's own metrics backend."""
+    try:
+        from airflow.sdk.observability import stats
+    except ImportError:
+        from airflow.stats import Stats as stats
+    stats.incr(f"autoremed.{name}", tags=tags)

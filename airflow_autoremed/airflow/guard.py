@@ -1,0 +1,48 @@
+"""Never make it worse: whatever goes wrong inside us ends in one warning, and the task goes on without us."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+log = logging.getLogger("airflow_autoremed")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def never_worse(doing: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+    """Decorate an entry point: an exception inside it is logged as one warning, and ``None`` is returned.
+
+    :param doing: what the entry point does, as it reads after "While": ``preparing the try``.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - any fault of ours must end here
+                warn(doing, error)
+                return None
+
+        return guarded
+
+    return decorate
+
+
+def warn(doing: str, error: BaseException) -> None:
+    """The one warning about a fault of ours; its traceback is logged on level DEBUG."""
+    log.warning(
+        "[autoremed] While %s: %s: %s. The task goes on as if airflow-autoremed were not installed.",
+        doing,
+        type(error).__name__,
+        _one_line(error),
+    )
+    log.debug("[autoremed] The traceback of the fault above", exc_info=error)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:500].rstrip(".")

@@ -1,0 +1,110 @@
+"""What one try leaves for the next try of the same task instance.
+
+Airflow 3.3 and newer keep it in the task state store, so remediation needs no database of ours. Everywhere else,
+and when that holds nothing, it is read from our own store. Both can be written by others, so whatever comes back
+is checked again before use (:func:`airflow_autoremed.patching.apply`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PastAttempt, Patch
+
+KEY = "autoremed"
+_SCHEMA = 1
+_MOST_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Handover:
+    """The verdict on try ``from_try`` and every earlier attempt with what it ran with."""
+
+    from_try: int
+    mode: Mode
+    category: str
+    patch: Mapping[str, Any] | None
+    """The patch as JSON, unchecked."""
+    attempts: tuple[PastAttempt, ...]
+    """Oldest first, the attempt ``from_try`` included."""
+
+
+def make(attempt: AttemptId, mode: Mode, decision: Decision, attempts: tuple[PastAttempt, ...]) -> Handover:
+    """The handover after a failed attempt."""
+    return Handover(
+        from_try=attempt.try_number,
+        mode=mode,
+        category=decision.classification.category,
+        patch=None if decision.patch is None else _patch_json(decision.patch),
+        attempts=attempts[-_MOST_ATTEMPTS:],
+    )
+
+
+def resource_settings(conf: Conf) -> dict[str, str]:
+    """The part of *conf* that remediation may ever touch: small, and free of credentials."""
+    from airflow_autoremed.spark.keys import PATCHABLE
+
+    return {key: value for key, value in conf.items() if key in PATCHABLE}
+
+
+def write(state_store: Any, handover: Handover) -> None:
+    """Leave *handover* in Airflow's task state store."""
+    state_store.set(
+        KEY,
+        {
+            "schema": _SCHEMA,
+            "from_try": handover.from_try,
+            "mode": handover.mode.value,
+            "category": handover.category,
+            "patch": None if handover.patch is None else dict(handover.patch),
+            "attempts": [
+                {
+                    "try_number": past.try_number,
+                    "conf": dict(past.conf),
+                    "category": past.category,
+                    "duration_s": past.duration_s,
+                }
+                for past in handover.attempts
+            ],
+        },
+    )
+
+
+def read(state_store: Any) -> Handover | None:
+    """What the last failed try left in Airflow's task state store; ``None`` for nothing or nothing usable."""
+    found = state_store.get(KEY)
+    if found is None:
+        return None
+    try:
+        return _parse(found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"the task state store holds an unreadable {KEY!r} ({error!r})") from error
+
+
+def clear(state_store: Any) -> None:
+    """Forget the handover: the task instance has succeeded."""
+    state_store.delete(KEY)
+
+
+def _parse(found: Any) -> Handover | None:
+    if found["schema"] != _SCHEMA:
+        return None
+    attempts = tuple(
+        PastAttempt(
+            conf={str(key): str(value) for key, value in past["conf"].items()},
+            category=past["category"],
+            succeeded=False,
+            duration_s=past["duration_s"],
+            try_number=int(past["try_number"]),
+        )
+        for past in found["attempts"][-_MOST_ATTEMPTS:]
+    )
+    return Handover(int(found["from_try"]), Mode(found["mode"]), str(found["category"]), found["patch"], attempts)
+
+
+def _patch_json(patch: Patch) -> Mapping[str, Any]:
+    from airflow_autoremed.patching import to_json
+
+    return to_json(patch)

@@ -1,0 +1,33 @@
+"""Operators that are opted in from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+
+from airflow_autoremed.airflow.attach import remediate
+from airflow_autoremed.types import Mode
+
+
+class RemediatedSparkSubmitOperator(SparkSubmitOperator):
+    """A ``SparkSubmitOperator`` that heals itself on its retry.
+
+    :param remediation_mode: ``act``, ``shadow`` or ``off``; default: the deployment's.
+    :param remediation_limits: caps such as ``{"max_container_memory": "16g"}`` over the deployment's.
+
+    Every other argument is the provider's.
+    """
+
+    def __init__(
+        self,
+        *,
+        remediation_mode: str | Mode | None = None,
+        remediation_limits: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.remediation_mode = remediation_mode
+        self.remediation_limits = remediation_limits
+        remediate(self, mode=remediation_mode, limits=remediation_limits)

@@ -1,0 +1,61 @@
+"""What an author sets for one task, and what then holds for it together with the deployment's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from airflow_autoremed import settings as settings_module
+from airflow_autoremed.settings import Settings, SettingsError
+from airflow_autoremed.types import Limits, Mode
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of :func:`airflow_autoremed.remediate`, checked when the Dag file is parsed."""
+
+    mode: Mode | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def checked(cls, mode: str | Mode | None, limits: Mapping[str, Any] | None, *, where: str) -> Options:
+        """Options from what an author wrote.
+
+        :raises SettingsError: for a value that cannot be used, saying what to write instead.
+        """
+        given = {} if limits is None else limits
+        settings_module.parse_limits(given, base=Limits(), where=where)
+        return cls(
+            mode=None if mode is None else settings_module.parse_mode(mode, where=f"{where} mode"),
+            limits=dict(given),
+        )
+
+    def effective_mode(self) -> Mode:
+        """The task's own mode, else the deployment's; ``off`` for the deployment is off for every task."""
+        deployment = settings().mode
+        return deployment if self.mode is None or deployment is Mode.OFF else self.mode
+
+    def effective_limits(self) -> Limits:
+        """The task's limits over the deployment's."""
+        return settings_module.parse_limits(self.limits, base=settings().limits, where="limits")
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The deployment's settings, read once a process."""
+    from airflow_autoremed.airflow.compat import airflow_option
+
+    return settings_module.load(airflow_option)
+
+
+def store_url() -> str:
+    """The store's SQLAlchemy URL, an Airflow connection id resolved."""
+    configured = settings()
+    try:
+        return configured.store_url
+    except SettingsError:
+        from airflow_autoremed.airflow.compat import connection_url
+
+        return connection_url(configured.store)

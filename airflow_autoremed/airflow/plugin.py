@@ -1,0 +1,14 @@
+"""The Airflow plugin: loaded by every Airflow process, so it imports next to nothing."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_autoremed.airflow import listener
+
+
+class AutoremedPlugin(AirflowPlugin):
+    """Registers the listener."""
+
+    name = "autoremed"
+    listeners = [listener]

@@ -1,0 +1,111 @@
+"""``SparkSubmitOperator`` of apache-airflow-providers-apache-spark, 4.7 to 6.3.
+
+The operator offers no public way to read or change its resources or to see its log, so this file leans on private
+names: ``_executor_memory`` and its like, ``_get_hook``, ``_hook`` and the hook's ``_process_spark_submit_log``.
+They are pinned by tests against the real classes; where one is missing, :class:`PrivateApiChanged` says so and
+the task runs on as if nothing were attached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from airflow_autoremed.types import Source
+
+# Command-line flags win over --conf in spark-submit (SparkSubmitArguments.mergeDefaultSparkProperties and the
+# option assigners of prepareSubmitEnvironment), so they are read last and written first.
+_FLAGS = {
+    "spark.executor.memory": "_executor_memory",
+    "spark.driver.memory": "_driver_memory",
+    "spark.executor.cores": "_executor_cores",
+    "spark.executor.instances": "_num_executors",
+    "spark.cores.max": "_total_executor_cores",
+}
+
+
+class PrivateApiChanged(RuntimeError):
+    """A private name of the provider that this file needs is gone."""
+
+
+class SparkSubmitPlatform:
+    """Read, write and tap a ``SparkSubmitOperator``."""
+
+    name = "spark_submit"
+
+    def read_conf(self, operator: Any) -> dict[str, str]:
+        """Declared conf, with the resource arguments (``executor_memory=...``) under their Spark keys."""
+        conf = {str(key): _text(value) for key, value in self._conf(operator).items() if value is not None}
+        for key, attribute in _FLAGS.items():
+            value = getattr(operator, attribute, None)
+            if value is not None:
+                conf[key] = _text(value)
+        return conf
+
+    def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
+        """Set *changes* where the author set the same key: in the argument, in ``conf``, or in both."""
+        conf = dict(self._conf(operator))
+        for key, value in changes.items():
+            attribute = _FLAGS.get(key)
+            if attribute is not None and getattr(operator, attribute, None) is not None:
+                setattr(operator, attribute, value)
+                if key not in conf:
+                    continue
+            conf[key] = value
+        setattr(operator, self._conf_attribute(operator), conf)
+        self._forget_hook(operator)
+
+    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
+        """Tee the output of spark-submit: the hook reads every line as before, *write* sees it too."""
+        build = getattr(operator, "_get_hook", None)
+        if build is None:
+            raise PrivateApiChanged(f"{type(operator).__name__} has no _get_hook; its log cannot be tapped")
+
+        def build_tapped() -> Any:
+            hook = build()
+            process = getattr(hook, "_process_spark_submit_log", None)
+            if process is None:
+                operator.log.warning(
+                    "[autoremed] %s has no _process_spark_submit_log, so the log of this run cannot be read as it "
+                    "streams; a failure will be judged by its exception alone.",
+                    type(hook).__name__,
+                )
+                return hook
+            hook._process_spark_submit_log = lambda lines: process(_tee(lines, write))
+            return hook
+
+        operator._get_hook = build_tapped
+        self._forget_hook(operator)
+
+    def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
+        """Nothing beyond the stream: the platforms behind spark-submit are asked elsewhere."""
+        return ()
+
+    def _conf(self, operator: Any) -> Mapping[str, Any]:
+        conf = getattr(operator, self._conf_attribute(operator)) or {}
+        if not isinstance(conf, Mapping):
+            raise PrivateApiChanged(f"conf of {type(operator).__name__} is a {type(conf).__name__}, not a mapping")
+        return conf
+
+    @staticmethod
+    def _conf_attribute(operator: Any) -> str:
+        for attribute in ("conf", "_conf"):
+            if hasattr(operator, attribute):
+                return attribute
+        raise PrivateApiChanged(f"{type(operator).__name__} has neither conf nor _conf")
+
+    @staticmethod
+    def _forget_hook(operator: Any) -> None:
+        # The operator caches its hook, and a hook keeps the conf it was built with.
+        if getattr(operator, "_hook", None) is not None:
+            operator._hook = None
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _tee(lines: Iterable[Any], write: Callable[[str], None]) -> Iterator[Any]:
+    for line in lines:
+        write(line if isinstance(line, str) else str(line))
+        yield line
