@@ -1,0 +1,47 @@
+# Every target does its own set-up. Two to start with: `make demo`, `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit integration lint types layers package lock clean setup setup-java
+
+BIN := .venv/bin
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup:
+	@scripts/setup.sh
+
+setup-java:
+	@scripts/setup.sh --with-java
+
+demo: setup-java  ## real Airflow and real Spark: eight tasks fail and heal before your eyes
+	@$(BIN)/autoremed demo $(ARGS)
+
+test: unit integration  ## all tests: unit, then integration with real parts
+
+unit: setup  ## the fast tests: no JVM, no scheduler
+	$(BIN)/python -m pytest tests/unit -q -n 2
+
+integration: setup-java  ## the tests with real Airflow and real Spark
+	$(BIN)/python -m pytest tests/integration -q -m integration
+
+lint: setup  ## ruff: style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## mypy, strict
+	$(BIN)/mypy
+
+layers: setup  ## the dependency rule of the house
+	$(BIN)/lint-imports
+
+package: setup  ## build wheel and sdist, and check what is in the wheel
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python scripts/check_wheel.py dist
+
+lock: setup  ## renew requirements/dev.lock from pyproject.toml
+	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --group dev pyproject.toml --all-extras \
+	  --override requirements/overrides.txt --no-header --no-emit-index-url --upgrade -o requirements/dev.lock
+
+clean:  ## remove what was built and the virtual environment
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
