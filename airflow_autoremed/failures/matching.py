@@ -1,0 +1,383 @@
+"""One pass over a log: literals first, patterns on the lines that have one, conditions on the lines around."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_autoremed.failures.cleaning import clean, spread_json
+from airflow_autoremed.failures.deciding import Found, decide
+from airflow_autoremed.failures.masking import mask_secrets
+from airflow_autoremed.failures.quantities import parse_quantity
+from airflow_autoremed.failures.rules import Rule
+from airflow_autoremed.failures.signs import SignKind
+from airflow_autoremed.types import Classification, EvidenceLine, Source
+
+if TYPE_CHECKING:
+    from airflow_autoremed.failures.loading import Catalogue
+
+BLOCK = 256 * 1024
+"""Bytes that are looked at together."""
+AROUND = 30
+"""Lines before and after a line that conditions look at."""
+_LONGEST_PIECE = 1024 * 1024
+"""A line that is longer is looked at in pieces of this many bytes."""
+_OVERLAP = 1024
+"""Bytes that a piece shares with the next, so that no literal is cut in two."""
+_LONGEST_CONTEXT = 2000
+"""Bytes of a neighbouring line that a condition is run on."""
+_LONGEST_EVIDENCE = 2000
+_MOST_MATCHES = 64
+"""Matches of one rule that are looked at for sizes; more change nothing."""
+_MOST_TRIES_PER_LINE = 16
+_MOST_PENDING = 8
+_PATIENCE_S = 2.0
+"""A rule that has spent this long on lines that it did not match is left out for the rest of the log."""
+
+
+@dataclass
+class _Pending:
+    """A match that waits for one of the lines after it."""
+
+    rule: int
+    found: Found
+    lines_left: int
+
+
+@dataclass
+class _Text:
+    """The text that is being read: one source from its beginning to its end."""
+
+    source: Source | None
+    buffer: list[bytes] = field(default_factory=list)
+    buffered: int = 0
+    lines: int = 0
+    """Line ends seen so far."""
+    tail: list[bytes] = field(default_factory=list)
+    """The last lines of the blocks before."""
+    pending: list[_Pending] = field(default_factory=list)
+    executor_signs: bool = False
+    driver_signs: bool = False
+
+
+class LogMatcher:
+    """Reads texts block by block and tells at the end what they show. Memory does not grow with the log."""
+
+    def __init__(self, catalogue: Catalogue, engine: str | None = None, assume_failed: bool = False) -> None:
+        """
+        :param engine: one of :data:`~airflow_autoremed.failures.engines.ENGINES`; default: the best installed.
+        :param assume_failed: the application is known to have failed, whatever the log says.
+        """
+        self._catalogue = catalogue
+        self._index = catalogue.index(engine)
+        self._found: dict[int, Found] = {}
+        self._spent: dict[int, float] = {}
+        self._signs: dict[SignKind, tuple[int, int]] = {}
+        if assume_failed:
+            self._signs[SignKind.FAILED] = (1 << 30, 0)
+        self._text_number = 0
+        self._text: _Text | None = None
+        self.gave_up: list[str] = []
+        """Ids of rules that were left out because they took too long on a hostile log."""
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def feed(self, lines_or_block: str | bytes | Iterable[str], source: Source | None = None) -> None:
+        """Read more of a text. A change of ``source`` begins a new one.
+
+        :param lines_or_block: a block that may begin and end anywhere, or lines (with or without line ends).
+        :param source: where the text comes from; ``None``: not known, as for a file on the command line.
+        """
+        if self._text is None or self._text.source != source:
+            self.end_text()
+            self._text = _Text(source)
+        if isinstance(lines_or_block, str):
+            self._add(lines_or_block.encode("utf-8", "replace"))
+        elif isinstance(lines_or_block, bytes):
+            self._add(lines_or_block)
+        else:
+            for line in lines_or_block:
+                self._add((line if line.endswith("\n") else line + "\n").encode("utf-8", "replace"))
+
+    def end_text(self) -> None:
+        """The text is complete: look at its last line, and begin a new one with what is fed next."""
+        text = self._text
+        if text is None:
+            return
+        rest = b"".join(text.buffer)
+        if rest:
+            self._look(text, rest)
+        self._text = None
+        self._text_number += 1
+
+    def classification(self) -> Classification:
+        """The verdict on everything that was fed."""
+        self.end_text()
+        return decide(self._catalogue.rules, self._found, self._signs)
+
+    def matched(self) -> tuple[str, ...]:
+        """Ids of all rules that matched, before the verdict."""
+        self.end_text()
+        return tuple(self._catalogue.rules[index].id for index in sorted(self._found))
+
+    def _add(self, data: bytes) -> None:
+        text = self._text
+        assert text is not None
+        text.buffer.append(data)
+        text.buffered += len(data)
+        if text.buffered < BLOCK:
+            return
+        joined = b"".join(text.buffer)
+        end = joined.rfind(b"\n") + 1
+        if end:
+            self._look(text, joined[:end])
+            joined = joined[end:]
+        while len(joined) >= _LONGEST_PIECE:
+            self._look(text, joined[:_LONGEST_PIECE])
+            joined = joined[_LONGEST_PIECE - _OVERLAP :]
+        text.buffer = [joined]
+        text.buffered = len(joined)
+
+    # ----------------------------------------------------------------------------------------------- matching
+
+    def _look(self, text: _Text, block: bytes) -> None:
+        """Search one block: whole lines, or a piece of a very long one."""
+        line_ends = block.count(b"\n")
+        block = clean(block)
+        origins: list[int] | None = None
+        spread = spread_json(block)
+        if spread is not None:
+            block, origins = spread
+        view = _Block(block, text, origins)
+        if text.pending:
+            self._settle(text, view)
+        self._search(text, view)
+        text.lines += line_ends
+        text.tail = view.last_lines(AROUND)
+
+    def _search(self, text: _Text, view: _Block) -> None:
+        index = self._index
+        tried: set[int] = set()
+        tries: dict[int, int] = {}
+        line_start, line_end = 0, -1
+        for literal, start, end in index.find(view.data):
+            if start >= line_end:
+                line_start, line_end = view.line_at(start)
+                tried.clear()
+                tries.clear()
+            for target in index.targets[literal]:
+                if target in tried:
+                    continue
+                if target < index.signs_from:
+                    found = self._found.get(target)
+                    if found is not None and found.count >= _MOST_MATCHES:
+                        continue
+                    rule = self._catalogue.rules[target]
+                    if rule.source and not _allowed(rule.source, text.source):
+                        tried.add(target)
+                        continue
+                    if line_end - line_start <= rule.window:
+                        tried.add(target)
+                    else:
+                        tries[target] = tries.get(target, 0) + 1
+                        if tries[target] >= _MOST_TRIES_PER_LINE:
+                            tried.add(target)
+                    if self._confirm(text, view, target, rule, line_start, line_end, start, end):
+                        tried.add(target)
+                else:
+                    tried.add(target)
+                    self._note(view, target - index.signs_from, line_start, line_end, start)
+
+    def _confirm(
+        self,
+        text: _Text,
+        view: _Block,
+        target: int,
+        rule: Rule,
+        line_start: int,
+        line_end: int,
+        start: int,
+        end: int,
+    ) -> bool:
+        began = time.perf_counter()
+        line, position = view.window(line_start, line_end, start, end, rule.window)
+        match = rule.regex.search(line, position)
+        if match is None or (rule.unless_regex is not None and rule.unless_regex.search(line, position)):
+            self._charge(target, rule, time.perf_counter() - began)
+            return False
+        number = view.number(line_start)
+        evidence = [_evidence(line, position, match.start(), match.end(), number, text.source)]
+        if rule.not_preceded_regex is not None or rule.preceded_regex is not None:
+            before = view.lines_before(line_start, AROUND)
+            if rule.not_preceded_regex is not None and any(map(rule.not_preceded_regex.search, before)):
+                self._charge(target, rule, time.perf_counter() - began)
+                return False
+            if rule.preceded_regex is not None:
+                near = next((i for i, text_ in enumerate(before) if rule.preceded_regex.search(text_)), None)
+                if near is None:
+                    self._charge(target, rule, time.perf_counter() - began)
+                    return False
+                evidence.append(_evidence(before[near], 0, 0, 0, max(1, number - near - 1), text.source))
+        sizes = {
+            name: value
+            for name, unit in rule.sizes.items()
+            if match[name] is not None and (value := parse_quantity(match[name], unit)) is not None
+        }
+        found = Found(tuple(evidence), sizes, (self._text_number, number))
+        if rule.followed_regex is None:
+            self._keep(target, found)
+            return True
+        after = view.lines_after(line_end, AROUND)
+        if any(map(rule.followed_regex.search, after)):
+            self._keep(target, found)
+            return True
+        left = AROUND - len(after)
+        if left > 0 and sum(waiting.rule == target for waiting in text.pending) < _MOST_PENDING:
+            text.pending.append(_Pending(target, found, left))
+        return False
+
+    def _settle(self, text: _Text, view: _Block) -> None:
+        """Look at the first lines of a block for the matches of the block before that wait for them."""
+        first = view.lines_after(-1, AROUND)
+        still = []
+        for waiting in text.pending:
+            regex = self._catalogue.rules[waiting.rule].followed_regex
+            assert regex is not None
+            if any(map(regex.search, first[: waiting.lines_left])):
+                self._keep(waiting.rule, waiting.found)
+            elif waiting.lines_left > len(first):
+                still.append(_Pending(waiting.rule, waiting.found, waiting.lines_left - len(first)))
+        text.pending = still
+
+    def _keep(self, target: int, found: Found) -> None:
+        known = self._found.get(target)
+        self._found[target] = found if known is None else known.joined(found)
+
+    def _note(self, view: _Block, sign: int, line_start: int, line_end: int, start: int) -> None:
+        kind, regex = self._index.signs[sign]
+        line, position = view.window(line_start, line_end, start, start, 2048)
+        if regex.search(line, position):
+            where = (self._text_number, view.number(line_start))
+            self._signs[kind] = max(self._signs.get(kind, where), where)
+
+    def _charge(self, target: int, rule: Rule, seconds: float) -> None:
+        """A safety net under the lint: what matches nothing and takes long is left out."""
+        if seconds < 0.001:
+            return
+        self._spent[target] = self._spent.get(target, 0.0) + seconds
+        if self._spent[target] > _PATIENCE_S and rule.id not in self.gave_up:
+            self.gave_up.append(rule.id)
+
+
+def _allowed(sources: Sequence[Source], source: Source | None) -> bool:
+    """Whether a rule for ``sources`` may match in a text from ``source``.
+
+    What spark-submit prints carries the platform's reports, and the exception carries its tail: the three are
+    one place. An executor's log and the event log are places of their own. A file of unknown origin may be any.
+    """
+    if source is None or source in sources:
+        return True
+    apart = (Source.EXECUTOR_LOG, Source.EVENT_LOG)
+    return source not in apart and any(wanted not in apart for wanted in sources)
+
+
+def _evidence(
+    line: str, offset: int, start: int, end: int, number: int, source: Source | None
+) -> EvidenceLine:
+    text = line[offset:].strip()
+    if len(text) > _LONGEST_EVIDENCE:
+        middle = (start + end) // 2
+        low = max(offset, min(start, middle - _LONGEST_EVIDENCE // 2))
+        text = line[low : low + _LONGEST_EVIDENCE].strip()
+    return EvidenceLine(number, mask_secrets(text), source or Source.DRIVER_LOG)
+
+
+class _Block:
+    """A cleaned block with its lines found on demand."""
+
+    def __init__(self, data: bytes, text: _Text, origins: list[int] | None) -> None:
+        self.data = data
+        self._text = text
+        self._origins = origins
+        self._counted_to = 0
+        self._counted = 0
+
+    def line_at(self, position: int) -> tuple[int, int]:
+        """Start and end of the line at ``position``."""
+        start = self.data.rfind(b"\n", 0, position) + 1
+        end = self.data.find(b"\n", position)
+        return start, len(self.data) if end < 0 else end
+
+    def number(self, line_start: int) -> int:
+        """1-based number of the line in its text."""
+        if line_start < self._counted_to:
+            self._counted_to, self._counted = 0, 0
+        self._counted += self.data.count(b"\n", self._counted_to, line_start)
+        self._counted_to = line_start
+        within = self._counted
+        if self._origins is not None:
+            within = self._origins[min(within, len(self._origins) - 1)]
+        return self._text.lines + within + 1
+
+    def window(self, line_start: int, line_end: int, start: int, end: int, width: int) -> tuple[str, int]:
+        """The line, or a piece of it around ``start..end``, and where in it a search begins.
+
+        A piece that does not begin where the line begins gets one character more in front, so that ``^`` does
+        not match at its edge.
+        """
+        low, high = line_start, line_end
+        if line_end - line_start > width:
+            room = max(0, width - (end - start)) // 2
+            low = max(line_start, start - room)
+            high = min(line_end, end + room)
+        if high > low and self.data[high - 1] == 13 and high == line_end:
+            high -= 1
+        if low == line_start:
+            return self.data[low:high].decode("utf-8", "replace"), 0
+        return "\u2026" + self.data[low:high].decode("utf-8", "replace"), 1
+
+    def lines_before(self, line_start: int, count: int) -> list[str]:
+        """Up to ``count`` lines before, nearest first."""
+        lines: list[str] = []
+        end = line_start - 1
+        while end > 0 and len(lines) < count:
+            start = self.data.rfind(b"\n", 0, end) + 1
+            lines.append(_short(self.data[start : min(end, start + _LONGEST_CONTEXT)]))
+            end = start - 1
+        if len(lines) < count:
+            lines.extend(map(_short, reversed(self._text.tail[-(count - len(lines)) :])))
+        return lines
+
+    def lines_after(self, line_end: int, count: int) -> list[str]:
+        """Up to ``count`` lines after; ``line_end`` of -1 means from the beginning of the block."""
+        lines: list[str] = []
+        start = line_end + 1
+        while start < len(self.data) and len(lines) < count:
+            end = self.data.find(b"\n", start)
+            end = len(self.data) if end < 0 else end
+            lines.append(_short(self.data[start : min(end, start + _LONGEST_CONTEXT)]))
+            start = end + 1
+        return lines
+
+    def last_lines(self, count: int) -> list[bytes]:
+        """The last lines of this block and, where it is short, of those before, oldest first."""
+        lines: list[bytes] = []
+        end = len(self.data) - (1 if self.data.endswith(b"\n") else 0)
+        while end > 0 and len(lines) < count:
+            start = self.data.rfind(b"\n", 0, end) + 1
+            lines.append(self.data[start : min(end, start + _LONGEST_CONTEXT)])
+            end = start - 1
+        lines.reverse()
+        return ([*self._text.tail, *lines])[-count:]
+
+
+def _short(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r")
+
+
+def compile_signs(signs: Iterable[tuple[SignKind, str]]) -> list[tuple[SignKind, re.Pattern[str]]]:
+    """The signs with their patterns compiled."""
+    return [(kind, re.compile(pattern)) for kind, pattern in signs]

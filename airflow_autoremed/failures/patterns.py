@@ -1,0 +1,310 @@
+"""What a rule's pattern demands of a line, read off its parse tree: literals, a lint, and a bounded line length.
+
+The matcher looks for literals first and runs a pattern only where one of them was found. ``re`` is not a
+linear-time engine, so a pattern also gets the longest piece of a line that it may see: the more gaps it has that
+a hostile line could stretch, the shorter the piece.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    from re import _constants as _c
+    from re import _parser as _p
+else:  # pragma: no cover - the same two modules under their old names
+    import sre_constants as _c
+    import sre_parse as _p
+
+SHORTEST_LITERAL = 3
+LONGEST_WINDOW = 16 * 1024
+SHORTEST_WINDOW = 512
+_STEPS = 2e8
+"""Most steps one search may take; ``re`` does 1e8 to 1e9 of them a second."""
+
+_MANY = 16
+"""Most spellings one required piece of text may have before the derivation gives up on it."""
+
+_COMMON = (
+    "org.apache.spark.",
+    "org.apache.hadoop.",
+    "java.lang.",
+    "java.io.",
+    "Exception: ",
+    "Exception",
+    "Error: ",
+    "Error",
+    "error",
+    "failed",
+    "Failed",
+    "Caused by: ",
+    "ERROR",
+    "WARN",
+    "INFO",
+    "stage",
+    "Spark",
+    "spark.",
+    "executor",
+    "Container",
+    "container",
+    "application_",
+)
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be used; the message says what to write instead."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a pattern demands of a line."""
+
+    literals: tuple[str, ...]
+    """One of them stands in every line that matches; empty: cannot be derived."""
+    window: int
+    """Longest piece of a line, in characters, that the pattern may be run on."""
+
+
+def analyse(pattern: str) -> Analysis:
+    """Parse ``pattern``, refuse what could hang, derive literals and the line length it may see.
+
+    :raises PatternError: not a regular expression, or one that the lint refuses.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = _p.parse(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise PatternError(f"is not a regular expression: {error}") from error
+    _refuse(tree, inside=False)
+    window = LONGEST_WINDOW
+    while _cost(tree, window) > _STEPS:
+        window //= 2
+        if window < SHORTEST_WINDOW:
+            raise PatternError(
+                "could take too long on a hostile line; use fewer and shorter gaps, such as .{0,80}"
+            )
+    literals: tuple[str, ...] = ()
+    if not tree.state.flags & re.IGNORECASE:
+        best = _required(tree)
+        literals = tuple(sorted(best)) if best else ()
+    return Analysis(literals, window)
+
+
+def _width(node: Any) -> tuple[int, int]:
+    low, high = node.getwidth()
+    return int(low), int(high)
+
+
+def _is_repeat(op: Any) -> bool:
+    return op in (_c.MAX_REPEAT, _c.MIN_REPEAT) or op is getattr(_c, "POSSESSIVE_REPEAT", None)
+
+
+def _children(op: Any, value: Any) -> list[Any]:
+    if op is _c.SUBPATTERN:
+        return [value[3]]
+    if op is _c.BRANCH:
+        return list(value[1])
+    if _is_repeat(op):
+        return [value[2]]
+    if op in (_c.ASSERT, _c.ASSERT_NOT):
+        return [value[1]]
+    if op is getattr(_c, "ATOMIC_GROUP", None):
+        return [value]
+    return []
+
+
+def _refuse(tree: Any, inside: bool) -> None:
+    for op, value in tree:
+        if op in (_c.GROUPREF, _c.GROUPREF_EXISTS):
+            raise PatternError("has a back-reference; spell the text out, or use two rules")
+        if op in (_c.ASSERT, _c.ASSERT_NOT) and value[0] < 0:
+            raise PatternError("has a look-behind; put the text before it into the pattern, or use 'unless'")
+        variable = _is_repeat(op) and value[0] != value[1]
+        if variable and inside:
+            raise PatternError("repeats a repetition, as in (a+)+; repeat a plain character or class instead")
+        for child in _children(op, value):
+            _refuse(child, inside or (_is_repeat(op) and value[1] > _MANY))
+
+
+# ---------------------------------------------------------------------------------------------- what it costs
+
+
+def _cost(tree: Any, window: int) -> float:
+    """Rough upper bound of the steps that a search takes on ``window`` hostile characters."""
+    items = _flat(tree)
+    anchored = (
+        bool(items) and items[0][0] is _c.AT and items[0][1] in (_c.AT_BEGINNING, _c.AT_BEGINNING_STRING)
+    )
+    first = _run(items, 0)
+    starts = 1.0 if anchored else window / max(1, len(first))
+    return starts * _sequence_cost(items, window)
+
+
+def _flat(tree: Any) -> list[Any]:
+    """The items of a sequence with plain groups opened."""
+    items: list[Any] = []
+    for op, value in tree:
+        if op is _c.SUBPATTERN:
+            items.extend(_flat(value[3]))
+        else:
+            items.append((op, value))
+    return items
+
+
+def _run(items: Sequence[Any], start: int) -> str:
+    """The literal text that begins at ``start``."""
+    text = []
+    for op, value in items[start:]:
+        if op is _c.AT:
+            continue
+        if op is not _c.LITERAL:
+            break
+        text.append(chr(value))
+    return "".join(text)
+
+
+def _sequence_cost(items: Sequence[Any], window: int) -> float:
+    factor = 1.0
+    total = 1.0
+    for index, (op, value) in enumerate(items):
+        if _is_repeat(op):
+            low, high, body = value
+            spread = min(int(high), window) - int(low)
+            inner = _flat(body)
+            after = _run(items, index + 1)
+            if spread > 1:
+                total += factor * spread
+                if not (after and len(inner) == 1 and not _may_match(inner[0], after[0])):
+                    factor *= max(1.0, spread / max(1, len(after)))
+            elif spread == 1:
+                factor *= 2
+        elif op is _c.BRANCH:
+            branches = [_sequence_cost(_flat(branch), window) for branch in value[1]]
+            factor *= max(max(branches), 1.0)
+            total += factor
+    return max(total, factor)
+
+
+def _may_match(item: Any, character: str) -> bool:
+    op, value = item
+    if op is _c.LITERAL:
+        return chr(value) == character
+    if op is _c.NOT_LITERAL:
+        return chr(value) != character
+    if op is _c.IN:
+        return _in_class(value, character)
+    return True
+
+
+def _in_class(members: Sequence[Any], character: str) -> bool:
+    negated = False
+    found = False
+    for op, value in members:
+        if op is _c.NEGATE:
+            negated = True
+        elif op is _c.LITERAL:
+            found |= chr(value) == character
+        elif op is _c.RANGE:
+            found |= value[0] <= ord(character) <= value[1]
+        elif op is _c.CATEGORY:
+            probe = {
+                _c.CATEGORY_DIGIT: r"\d",
+                _c.CATEGORY_NOT_DIGIT: r"\D",
+                _c.CATEGORY_SPACE: r"\s",
+                _c.CATEGORY_NOT_SPACE: r"\S",
+                _c.CATEGORY_WORD: r"\w",
+                _c.CATEGORY_NOT_WORD: r"\W",
+            }.get(value, ".")
+            found |= re.fullmatch(probe, character) is not None
+    return found != negated
+
+
+# ---------------------------------------------------------------------------------------- what must be in a line
+
+
+def _required(tree: Any) -> set[str] | None:
+    """The best set of texts of which every match contains one, or ``None``."""
+    candidates: list[set[str]] = []
+    current = {""}
+    for op, value in tree:
+        spellings = _spellings(op, value)
+        if spellings is not None and len(spellings) * len(current) <= _MANY:
+            current = {left + right for left in current for right in spellings}
+            continue
+        candidates.append(current)
+        current = {""} if spellings is None else set(spellings)
+        inner = _required_of(op, value)
+        if inner is not None:
+            candidates.append(inner)
+    candidates.append(current)
+    usable = [texts for texts in candidates if min(len(text) for text in texts) >= SHORTEST_LITERAL]
+    return max(usable, key=_worth) if usable else None
+
+
+def _required_of(op: Any, value: Any) -> set[str] | None:
+    if op is _c.SUBPATTERN:
+        return None if value[1] & re.IGNORECASE else _required(value[3])
+    if op is _c.BRANCH:
+        union: set[str] = set()
+        for branch in value[1]:
+            texts = _required(branch)
+            if texts is None:
+                return None
+            union |= texts
+        return union
+    if _is_repeat(op) and value[0] >= 1:
+        return _required(value[2])
+    return None
+
+
+def _spellings(op: Any, value: Any) -> set[str] | None:
+    """All texts that an item can stand for, when they are few."""
+    if op is _c.LITERAL:
+        return {chr(value)}
+    if op in (_c.AT, _c.ASSERT, _c.ASSERT_NOT):
+        return {""}
+    if op is _c.IN and len(value) <= 4 and all(kind is _c.LITERAL for kind, _ in value):
+        return {chr(code) for _, code in value}
+    if op is _c.SUBPATTERN and not value[1] & re.IGNORECASE:
+        return _spellings_of(value[3])
+    if op is _c.BRANCH:
+        union: set[str] = set()
+        for branch in value[1]:
+            texts = _spellings_of(branch)
+            if texts is None:
+                return None
+            union |= texts
+        return union if len(union) <= _MANY else None
+    if _is_repeat(op) and value[1] <= 1:
+        texts = _spellings_of(value[2])
+        return None if texts is None else texts | ({""} if value[0] == 0 else set())
+    return None
+
+
+def _spellings_of(tree: Any) -> set[str] | None:
+    current = {""}
+    for op, value in tree:
+        texts = _spellings(op, value)
+        if texts is None or len(texts) * len(current) > _MANY:
+            return None
+        current = {left + right for left in current for right in texts}
+    return current
+
+
+def _worth(texts: set[str]) -> tuple[float, int]:
+    """Long and uncommon is good, few is better than many."""
+    return min(_rarity(text) for text in texts), -len(texts)
+
+
+def _rarity(text: str) -> float:
+    length = float(len(text))
+    for common in _COMMON:
+        if common in text:
+            length -= 0.7 * len(common)
+    return min(length, 24.0)
