@@ -1,0 +1,86 @@
+"""How much memory an application holds: Spark's own arithmetic for its containers.
+
+Sources: ``org.apache.spark.deploy.yarn.Client``/``ResourceProfile`` for the sum, the configuration page for the
+defaults (overhead is the larger of 384 MiB and a tenth of the heap). Standalone clusters do not enforce the
+overhead, but the machine has to hold it all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from airflow_autoremed.spark.keys import PATCHABLE
+from airflow_autoremed.spark.sizes import GIB, MIB
+from airflow_autoremed.types import Conf
+
+Role = Literal["driver", "executor"]
+
+MINIMUM_OVERHEAD = 384 * MIB
+_OVERHEAD_FACTOR = 0.1
+
+
+def value(conf: Conf, key: str) -> float | None:
+    """The value of an allow-listed *key* in bytes, seconds or plain; ``None`` where absent or unreadable."""
+    text = conf.get(key)
+    if text is None:
+        return None
+    try:
+        return PATCHABLE[key].parse(text)
+    except ValueError:
+        return None
+
+
+def heap(conf: Conf, role: Role) -> int:
+    """Bytes of JVM heap."""
+    return int(value(conf, f"spark.{role}.memory") or 1 * GIB)
+
+
+def overhead_key(conf: Conf, role: Role) -> str:
+    """The key that holds the overhead, in the author's spelling."""
+    legacy = f"spark.yarn.{role}.memoryOverhead"
+    return legacy if legacy in conf else f"spark.{role}.memoryOverhead"
+
+
+def overhead(conf: Conf, role: Role) -> int:
+    """Bytes of memory beside the heap: declared, or by Spark's rule."""
+    declared = value(conf, overhead_key(conf, role))
+    if declared is not None:
+        return int(declared)
+    factor = value(conf, f"spark.{role}.memoryOverheadFactor") or _OVERHEAD_FACTOR
+    return max(MINIMUM_OVERHEAD, int(heap(conf, role) * factor))
+
+
+def container(conf: Conf, role: Role) -> int:
+    """Bytes of one container: heap, overhead and, for executors, off-heap and Python memory."""
+    size = heap(conf, role) + overhead(conf, role)
+    if role == "executor":
+        if value(conf, "spark.memory.offHeap.enabled"):
+            size += int(value(conf, "spark.memory.offHeap.size") or 0)
+        size += int(value(conf, "spark.executor.pyspark.memory") or 0)
+    return size
+
+
+def executors(conf: Conf) -> int:
+    """How many executors run at most, as far as the configuration says; at least one.
+
+    Dynamic allocation without a maximum is counted as one: nothing better is known before the run.
+    """
+    if (conf.get("spark.dynamicAllocation.enabled") or "").strip().lower() == "true":
+        return int(value(conf, "spark.dynamicAllocation.maxExecutors") or 1)
+    instances = value(conf, "spark.executor.instances")
+    if instances:
+        return int(instances)
+    cores_max, cores = value(conf, "spark.cores.max"), value(conf, "spark.executor.cores")
+    if cores_max and cores:
+        return max(1, int(cores_max // cores))
+    return 1
+
+
+def total(conf: Conf) -> int:
+    """Bytes of all containers of the application."""
+    return container(conf, "driver") + executors(conf) * container(conf, "executor")
+
+
+def gib_seconds(conf: Conf, duration_s: float) -> float:
+    """Memory held times time: GiB of all containers times seconds."""
+    return total(conf) / GIB * max(0.0, duration_s)

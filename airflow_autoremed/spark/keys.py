@@ -1,0 +1,164 @@
+"""The Spark settings that remediation may touch: an allow-list of resources, each with unit, range and default.
+
+Defaults and units are those of Spark's configuration page (4.1). What is not listed here cannot be patched,
+whatever a stored patch says: above all nothing that runs code, loads files or opens a door. Of the JVM options
+only sized flags that we build ourselves may differ (:func:`jvm_flags_only_differ_in_sizes`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_autoremed.spark.sizes import GIB, KIB, MIB, format_bytes, parse_bytes, parse_seconds
+
+Kind = Literal["memory", "count", "duration", "ratio", "flag", "jvm_flags"]
+
+
+@dataclass(frozen=True)
+class KeySpec:
+    """One setting."""
+
+    kind: Kind
+    unit: str = ""
+    """Unit of a bare number: ``b``, ``k``, ``m`` for memory, ``s`` or ``ms`` for durations."""
+    default: float | None = None
+    """Spark's default in bytes, seconds or plain; ``None`` where it depends on other settings."""
+    minimum: float = 0
+    maximum: float = float("inf")
+    bare: bool = False
+    """Whether Spark wants a bare number in *unit* rather than a size with a suffix."""
+    footprint: bool = False
+    """Whether the growth ceiling applies: memory that a container has to hold."""
+
+    def parse(self, text: str) -> float:
+        """The value in bytes, seconds or plain.
+
+        :raises ValueError: when Spark would not read it, or it is out of range.
+        """
+        value = self._value(text)
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"{text!r} is out of range ({self.minimum:g} to {self.maximum:g})")
+        return value
+
+    def _value(self, text: str) -> float:
+        if self.kind == "memory":
+            return parse_bytes(text, self.unit)
+        if self.kind == "duration":
+            return parse_seconds(text, self.unit)
+        if self.kind == "count":
+            if not re.fullmatch(r"\s*-?[0-9]{1,10}\s*", text):
+                raise ValueError(f"{text!r} is not a whole number")
+            return int(text)
+        if self.kind == "ratio":
+            if not re.fullmatch(r"\s*[0-9]{0,3}\.?[0-9]{1,6}\s*", text):
+                raise ValueError(f"{text!r} is not a number")
+            return float(text)
+        if self.kind == "flag":
+            if text.strip().lower() not in ("true", "false"):
+                raise ValueError(f"{text!r} is neither true nor false")
+            return float(text.strip().lower() == "true")
+        raise ValueError("JVM options have no single value")
+
+    def format(self, value: float) -> str:
+        """*value* (bytes, seconds or plain) in the spelling that Spark wants for this key."""
+        if self.kind == "memory":
+            if not self.bare:
+                return format_bytes(int(value))
+            unit = {"b": 1, "k": KIB, "m": MIB}[self.unit]
+            return str(-(-int(value) // unit))
+        if self.kind == "duration":
+            return str(round(value)) if self.bare else f"{round(value)}s"
+        return f"{value:g}" if self.kind == "ratio" else str(int(value))
+
+
+_HEAP_MINIMUM = 450 * MIB
+"""Spark refuses less: 1.5 x the 300 MiB it reserves (``UnifiedMemoryManager``)."""
+
+
+def _heap() -> KeySpec:
+    return KeySpec("memory", "m", 1 * GIB, _HEAP_MINIMUM, 4096 * GIB, footprint=True)
+
+
+def _overhead() -> KeySpec:
+    return KeySpec("memory", "m", None, 0, 4096 * GIB, footprint=True)
+
+
+PATCHABLE: Mapping[str, KeySpec] = {
+    "spark.executor.memory": _heap(),
+    "spark.driver.memory": _heap(),
+    "spark.executor.memoryOverhead": _overhead(),
+    "spark.driver.memoryOverhead": _overhead(),
+    "spark.yarn.executor.memoryOverhead": _overhead(),
+    "spark.yarn.driver.memoryOverhead": _overhead(),
+    "spark.executor.memoryOverheadFactor": KeySpec("ratio", default=0.1, minimum=0.01, maximum=2),
+    "spark.driver.memoryOverheadFactor": KeySpec("ratio", default=0.1, minimum=0.01, maximum=2),
+    "spark.executor.pyspark.memory": KeySpec("memory", "m", None, 0, 4096 * GIB, footprint=True),
+    "spark.memory.offHeap.enabled": KeySpec("flag", default=0),
+    "spark.memory.offHeap.size": KeySpec("memory", "b", None, 0, 4096 * GIB, footprint=True),
+    "spark.memory.fraction": KeySpec("ratio", default=0.6, minimum=0.1, maximum=0.9),
+    "spark.executor.cores": KeySpec("count", default=1, minimum=1, maximum=1024),
+    "spark.task.cpus": KeySpec("count", default=1, minimum=1, maximum=1024),
+    "spark.executor.instances": KeySpec("count", minimum=1, maximum=100_000),
+    "spark.cores.max": KeySpec("count", minimum=1, maximum=1_000_000),
+    "spark.dynamicAllocation.maxExecutors": KeySpec("count", minimum=1, maximum=100_000),
+    "spark.sql.shuffle.partitions": KeySpec("count", default=200, minimum=1, maximum=100_000),
+    "spark.default.parallelism": KeySpec("count", minimum=1, maximum=100_000),
+    "spark.driver.maxResultSize": KeySpec("memory", "b", 1 * GIB, 0, 4096 * GIB),
+    "spark.sql.autoBroadcastJoinThreshold": KeySpec("memory", "b", 10 * MIB, -1, 8 * GIB, bare=True),
+    "spark.sql.broadcastTimeout": KeySpec("duration", "s", 300, 1, 86_400, bare=True),
+    "spark.sql.maxBroadcastTableSize": KeySpec("memory", "b", 8 * GIB, 1 * MIB, 8 * GIB),
+    "spark.kryoserializer.buffer": KeySpec("memory", "k", 64 * KIB, 1 * KIB, 2047 * MIB),
+    "spark.kryoserializer.buffer.max": KeySpec("memory", "m", 64 * MIB, 1 * MIB, 2047 * MIB),
+    "spark.rpc.message.maxSize": KeySpec("memory", "m", 128 * MIB, 1 * MIB, 2047 * MIB, bare=True),
+    "spark.network.timeout": KeySpec("duration", "s", 120, 1, 86_400),
+    "spark.executor.heartbeatInterval": KeySpec("duration", "ms", 10, 1, 3_600),
+    "spark.rpc.askTimeout": KeySpec("duration", "s", 120, 1, 86_400),
+    "spark.shuffle.io.maxRetries": KeySpec("count", default=3, minimum=0, maximum=100),
+    "spark.shuffle.io.retryWait": KeySpec("duration", "s", 5, 0, 600),
+    "spark.stage.maxConsecutiveAttempts": KeySpec("count", default=4, minimum=1, maximum=50),
+    "spark.task.maxFailures": KeySpec("count", default=4, minimum=1, maximum=50),
+    "spark.driver.extraJavaOptions": KeySpec("jvm_flags"),
+    "spark.executor.extraJavaOptions": KeySpec("jvm_flags"),
+}
+"""Setting to what it is."""
+
+SIZED_FLAGS = ("-Xss", "-XX:MaxMetaspaceSize=", "-XX:MaxDirectMemorySize=")
+"""The only JVM options that remediation writes."""
+
+_SIZED_FLAG = re.compile(rf"(?:{'|'.join(map(re.escape, SIZED_FLAGS))})[0-9]{{1,7}}[kKmMgG]")
+_LARGEST_FLAG = 16 * GIB
+
+
+def jvm_flag(options: str, flag: str) -> int | None:
+    """The bytes of a sized *flag* (one of :data:`SIZED_FLAGS`) in *options*; ``None`` where it is not set."""
+    for word in reversed(options.split()):
+        if word.startswith(flag):
+            try:
+                return parse_bytes(word[len(flag) :])
+            except ValueError:
+                return None
+    return None
+
+
+def with_jvm_flag(options: str, flag: str, size: int) -> str:
+    """*options* with the sized *flag* set to *size* bytes; every other option as it is."""
+    if flag not in SIZED_FLAGS:
+        raise ValueError(f"{flag!r} is not one of {', '.join(SIZED_FLAGS)}")
+    kept = [word for word in options.split() if not word.startswith(flag)]
+    return " ".join([*kept, f"{flag}{format_bytes(size)}"])
+
+
+def jvm_flags_only_differ_in_sizes(declared: str, patched: str) -> bool:
+    """Whether *patched* differs from *declared* in nothing but sized flags of a sensible size."""
+
+    def others(options: str) -> list[str]:
+        return [word for word in options.split() if not word.startswith(SIZED_FLAGS)]
+
+    sized = [word for word in patched.split() if word.startswith(SIZED_FLAGS)]
+    new = [word for word in sized if word not in declared.split()]
+    if others(declared) != others(patched) or not all(_SIZED_FLAG.fullmatch(word) for word in new):
+        return False
+    return all((jvm_flag(patched, flag) or 0) <= _LARGEST_FLAG for flag in SIZED_FLAGS)
