@@ -1,0 +1,247 @@
+"""``autoremed history`` and ``autoremed show``: what the store remembers."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from airflow_autoremed import settings
+from airflow_autoremed.history import HistoryRow, Store, StoreError
+from airflow_autoremed.types import Action, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+_CANNOT = 2
+"""Exit code: the store cannot be used."""
+_NOT_FOUND = 1
+
+_STYLES = {Action.REMEDIATE: "green", Action.STOP: "red", Action.LEAVE_ALONE: "yellow"}
+
+
+class Format(str, Enum):
+    """How to print."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="SQLAlchemy URL of the store, if not the configured one.")
+]
+
+
+def history(
+    dag: Annotated[str | None, typer.Option("--dag", help="Only this Dag.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="Only this task id.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many attempts.")] = 20,
+    output: FormatOption = Format.TABLE,
+    store_url: StoreOption = None,
+) -> None:
+    """Show the latest attempts: why they failed, what was decided, how it ended."""
+    rows, url = _read(store_url, lambda store: store.recent(limit, dag, task))
+    if output is Format.JSON:
+        _print_json(rows)
+        return
+    console = Console()
+    if rows:
+        console.print(_overview(rows))
+        return
+    which = " that match" if dag or task else ""
+    console.print(Text(f"No attempts{which} are recorded yet in {url}."), soft_wrap=True)
+
+
+def show(
+    dag_id: Annotated[str, typer.Argument(help="The Dag.")],
+    task_id: Annotated[str, typer.Argument(help="The task.")],
+    run_id: Annotated[
+        str | None, typer.Argument(help="The Dag run; without it, the latest that is recorded.")
+    ] = None,
+    map_index: Annotated[
+        int | None, typer.Option("--map-index", help="Which of a mapped task's instances.", min=-1)
+    ] = None,
+    output: FormatOption = Format.TABLE,
+    store_url: StoreOption = None,
+) -> None:
+    """Show everything about one task instance, try by try."""
+
+    def read(store: Store) -> list[HistoryRow]:
+        run, index = run_id, map_index
+        if run is None:
+            latest = [
+                row.attempt
+                for row in store.recent(1000, dag_id, task_id)
+                if index is None or row.attempt.map_index == index
+            ]
+            if not latest:
+                return []
+            run, index = latest[0].run_id, latest[0].map_index
+        return store.one(dag_id, run, task_id, -1 if index is None else index)
+
+    rows, url = _read(store_url, read)
+    if not rows:
+        instance = "" if map_index is None else f"[{map_index}]"
+        in_run = f" in run {run_id}" if run_id else ""
+        _fail(f"No attempt of {dag_id}.{task_id}{instance}{in_run} is recorded in {url}.", _NOT_FOUND)
+    if output is Format.JSON:
+        _print_json(rows)
+        return
+    console = Console()
+    for row in rows:
+        console.print(_details(row))
+
+
+def _read(store_url: str | None, read: Callable[[Store], list[HistoryRow]]) -> tuple[list[HistoryRow], str]:
+    """What *read* finds in the configured store, and how that store is called in messages."""
+    try:
+        configured = settings.load()
+        store = Store(
+            store_url or configured.store_url,
+            deployment=configured.deployment,
+            deadline_s=configured.store_deadline,
+        )
+        rows = read(store)
+        store.close()
+    except (StoreError, ValueError) as error:
+        _fail(str(error), _CANNOT)
+    return rows, store.name
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(_text(message), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _overview(rows: list[HistoryRow]) -> Table:
+    table = Table(show_lines=True)
+    table.add_column("attempt", overflow="fold")
+    table.add_column("outcome")
+    table.add_column("GiB-s", justify="right")
+    table.add_column("cause and decision", overflow="fold", ratio=1)
+    for row in rows:
+        table.add_row(
+            Group(
+                _text(f"{_task(row)}, try {row.attempt.try_number}"),
+                _text(row.attempt.run_id, "dim"),
+                _text(_time(row.started_at), "dim"),
+            ),
+            _outcome(row),
+            _number(row.gib_seconds),
+            Group(_text(row.category or "", "bold"), *_decision(row)) if row.action else "",
+        )
+    return table
+
+
+def _details(row: HistoryRow) -> Group:
+    attempt = row.attempt
+    parts: list[Text] = [
+        _text(f"{_task(row)}, run {attempt.run_id}, try {attempt.try_number}", "bold"),
+        Text.assemble("  outcome   ", _outcome(row), _text(_cost(row))),
+        _text(f"  started   {_time(row.started_at)} UTC, {row.operator}" if row.started_at else ""),
+        _text(f"  ran with  {'a patched' if row.patched else 'the declared'} configuration"),
+    ]
+    parts += [
+        _text(f"            {key} = {value}", "bold" if row.baseline.get(key) != value else "")
+        for key, value in sorted(row.effective.items())
+    ]
+    if row.action is not None:
+        rule = f" (rule {row.rule})" if row.rule else ""
+        parts.append(_text(f"  category  {row.category}{rule}"))
+        parts += [_text(f"  line {line.number}: {line.text}", "dim") for line in row.lines]
+        parts += [Text.assemble("  ", line) for line in _decision(row)]
+        parts.append(_text(f"  decided by {row.decided_by}, {_time(row.decided_at)} UTC"))
+    if row.excerpt:
+        parts.append(_text("  evidence"))
+        parts += [_text(f"    {line}", "dim") for line in row.excerpt.splitlines()]
+    return Group(*(part for part in parts if part.plain), Text())
+
+
+def _decision(row: HistoryRow) -> list[Text]:
+    """The decision, its reason and its changes, one under the other."""
+    if row.action is None:
+        return []
+    word = row.action.value.replace("_", " ")
+    shadow = " (shadow: nothing was changed)" if row.mode is Mode.SHADOW else ""
+    head = Text.assemble((word, _STYLES[row.action]), f"{shadow}: ", _text(row.reason or ""))
+    changes = [
+        _text(f"{key}: {'(not set)' if before is None else before} -> {after}")
+        for key, (before, after) in sorted(row.changes.items())
+    ]
+    return [head, *changes]
+
+
+def _outcome(row: HistoryRow) -> Text:
+    if row.succeeded is None:
+        return Text("not known", "dim")
+    return Text("succeeded", "green") if row.succeeded else Text("failed", "red")
+
+
+def _cost(row: HistoryRow) -> str:
+    after = "" if row.duration_s is None else f" after {row.duration_s:.1f} s"
+    return after if row.gib_seconds is None else f"{after}, {_number(row.gib_seconds)} GiB-seconds"
+
+
+def _task(row: HistoryRow) -> str:
+    attempt = row.attempt
+    return f"{attempt.dag_id}.{attempt.task_id}" + (
+        f"[{attempt.map_index}]" if attempt.map_index >= 0 else ""
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}"
+
+
+def _text(text: str, style: str = "") -> Text:
+    """*text*, which may come from a job's log, without what would steer the terminal."""
+    return Text(
+        "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text), style
+    )
+
+
+def _print_json(rows: list[HistoryRow]) -> None:
+    typer.echo(json.dumps([_as_json(row) for row in rows], indent=2))
+
+
+def _as_json(row: HistoryRow) -> dict[str, Any]:
+    attempt = row.attempt
+    return {
+        "dag_id": attempt.dag_id,
+        "run_id": attempt.run_id,
+        "task_id": attempt.task_id,
+        "map_index": attempt.map_index,
+        "try_number": attempt.try_number,
+        "operator": row.operator,
+        "started_at": row.started_at and row.started_at.isoformat(),
+        "patched": row.patched,
+        "baseline": dict(row.baseline),
+        "effective": dict(row.effective),
+        "category": row.category,
+        "rule": row.rule,
+        "decision": row.action and row.action.value,
+        "mode": row.mode and row.mode.value,
+        "reason": row.reason,
+        "decided_by": row.decided_by,
+        "decided_at": row.decided_at and row.decided_at.isoformat(),
+        "changes": {key: list(pair) for key, pair in row.changes.items()},
+        "lines": [
+            {"number": line.number, "text": line.text, "source": line.source.value} for line in row.lines
+        ],
+        "excerpt": row.excerpt,
+        "succeeded": row.succeeded,
+        "ended_at": row.ended_at and row.ended_at.isoformat(),
+        "duration_s": row.duration_s,
+        "gib_seconds": row.gib_seconds,
+    }
