@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser, Error
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Settings:
     """Everything that can be configured, with its default."""
 
     mode: Mode = Mode.ACT
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     store: str = ""
     """SQLAlchemy URL or Airflow connection id; empty: SQLite in ``AIRFLOW_HOME``."""
     store_deadline: float = 5.0
@@ -91,7 +91,7 @@ def from_options(raw: Mapping[str, str]) -> Settings:
         )
     if "attach_to_all" in raw:
         values["attach_to_all"] = _boolean(raw["attach_to_all"], f"[{SECTION}] attach_to_all")
-    limits = {field.name: raw[field.name] for field in fields(Limits) if field.name in raw}
+    limits = {each.name: raw[each.name] for each in fields(Limits) if each.name in raw}
     values["limits"] = parse_limits(limits, base=defaults.limits, where=f"[{SECTION}]")
     return replace(defaults, **values)
 
@@ -111,7 +111,7 @@ def parse_limits(given: Mapping[str, Any], *, base: Limits, where: str) -> Limit
 
     :raises SettingsError: for an unknown name or a value that cannot be used.
     """
-    known = [field.name for field in fields(Limits)]
+    known = [each.name for each in fields(Limits)]
     if not isinstance(given, Mapping):
         raise SettingsError(
             f"{where} limits is {given!r}; write a mapping such as {{'max_container_memory': '16g'}}"
@@ -163,7 +163,9 @@ def _positive(value: Any, label: str, *, at_least: float = 0.0) -> float:
     except (TypeError, ValueError):
         number = -1.0
     if not at_least <= number < float("inf") or number == 0:
-        raise SettingsError(f"{label} is {value!r}; write a number{f' of at least {at_least:g}' if at_least else ' above 0'}")
+        raise SettingsError(
+            f"{label} is {value!r}; write a number{f' of at least {at_least:g}' if at_least else ' above 0'}"
+        )
     return number
 
 
@@ -183,7 +185,7 @@ _OPTIONS = (
     "deployment",
     "rules_paths",
     "attach_to_all",
-    *(field.name for field in fields(Limits)),
+    *(each.name for each in fields(Limits)),
 )
 
 

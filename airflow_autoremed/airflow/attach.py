@@ -13,9 +13,7 @@ from airflow_autoremed.types import Mode
 T = TypeVar("T")
 
 
-def remediate(
-    task: T, *, mode: str | Mode | None = None, limits: Mapping[str, Any] | None = None
-) -> T:
+def remediate(task: T, *, mode: str | Mode | None = None, limits: Mapping[str, Any] | None = None) -> T:
     """Let a Spark task heal itself on its retry.
 
     The task's own ``retry_policy``, callbacks and ``pre_execute`` keep their meaning. Attaching twice changes
@@ -56,9 +54,7 @@ def options_for(task: Any) -> Options | None:
 
 
 def _attach(task: Any, options: Options) -> None:
-    hooks = _hooks(
-        {name: getattr(task, name, None) for name in (*_CALLBACKS, "retry_policy")}, options
-    )
+    hooks = _hooks({name: getattr(task, name, None) for name in (*_CALLBACKS, "retry_policy")}, options)
     for name, value in hooks.items():
         setattr(task, name, value)
 

@@ -73,7 +73,9 @@ def redact(value: Any) -> Any:
 def count(name: str, **tags: str) -> None:
     """Add one to the metric ``autoremed.<name>`` of Airflow's own metrics backend."""
     try:
-        from airflow.sdk.observability import stats
+        from airflow.sdk.observability.stats import incr
     except ImportError:
-        from airflow.stats import Stats as stats
-    stats.incr(f"autoremed.{name}", tags=tags)
+        from airflow.stats import Stats
+
+        incr = Stats.incr
+    incr(f"autoremed.{name}", tags=tags)

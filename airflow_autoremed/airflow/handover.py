@@ -101,7 +101,9 @@ def _parse(found: Any) -> Handover | None:
         )
         for past in found["attempts"][-_MOST_ATTEMPTS:]
     )
-    return Handover(int(found["from_try"]), Mode(found["mode"]), str(found["category"]), found["patch"], attempts)
+    return Handover(
+        int(found["from_try"]), Mode(found["mode"]), str(found["category"]), found["patch"], attempts
+    )
 
 
 def _patch_json(patch: Patch) -> Mapping[str, Any]:

@@ -113,8 +113,10 @@ def after_failure(
         Spark task, or the patch could not be handed over.
     """
     running = _running.get(attempt_id(context["ti"]))
-    if running is None or running.decision is not None:
-        return None if running is None else _to_carry_out(running, running.decision)
+    if running is None:
+        return None
+    if running.decision is not None:
+        return _to_carry_out(running, running.decision)
     from airflow_autoremed import remediation
 
     failed = FailedAttempt(
@@ -281,5 +283,5 @@ def _count(decision: Decision, mode: Mode) -> None:
 def _quietly(act: Callable[[], None]) -> None:
     try:
         act()
-    except Exception:  # noqa: BLE001 - a metrics backend that is down is not worth a warning per failure
+    except Exception:
         log.debug("[autoremed] metric not counted", exc_info=True)

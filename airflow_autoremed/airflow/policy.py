@@ -83,7 +83,7 @@ class AutoRemediationPolicy(RetryPolicy):
             return RetryDecision.default()
         try:
             return self.author.evaluate(exception, try_number, max_tries, context)
-        except Exception:
+        except Exception:  # noqa: BLE001 - see below
             # What Airflow itself does with a policy that raises.
             log.exception("Retry policy evaluation failed, falling back to default behaviour")
             return RetryDecision.default()

@@ -27,7 +27,8 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "store_deadline": _option("Seconds after which a store operation is given up.", "5"),
                     "deployment": _option(
-                        "Name under which this deployment records its history in a shared database.", "default"
+                        "Name under which this deployment records its history in a shared database.",
+                        "default",
                     ),
                     "rules_paths": _option(
                         "Comma-separated files or directories of your own classification rules.", ""

@@ -141,9 +141,7 @@ def _masked(decision: Decision) -> Decision:
 
 def _masked_conf(conf: Conf) -> dict[str, str]:
     resources = handovers.resource_settings(conf)
-    return {
-        key: value if key in resources else _mask_value(key, value) for key, value in conf.items()
-    }
+    return {key: value if key in resources else _mask_value(key, value) for key, value in conf.items()}
 
 
 def _mask_value(key: str, value: str) -> str:

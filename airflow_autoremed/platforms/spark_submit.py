@@ -2,7 +2,7 @@
 
 The operator offers no public way to read or change its resources or to see its log, so this file leans on private
 names: ``_executor_memory`` and its like, ``_get_hook``, ``_hook`` and the hook's ``_process_spark_submit_log``.
-They are pinned by tests against the real classes; where one is missing, :class:`PrivateApiChanged` says so and
+They are pinned by tests against the real classes; where one is missing, :class:`PrivateApiError` says so and
 the task runs on as if nothing were attached.
 """
 
@@ -24,7 +24,7 @@ _FLAGS = {
 }
 
 
-class PrivateApiChanged(RuntimeError):
+class PrivateApiError(RuntimeError):
     """A private name of the provider that this file needs is gone."""
 
 
@@ -59,7 +59,7 @@ class SparkSubmitPlatform:
         """Tee the output of spark-submit: the hook reads every line as before, *write* sees it too."""
         build = getattr(operator, "_get_hook", None)
         if build is None:
-            raise PrivateApiChanged(f"{type(operator).__name__} has no _get_hook; its log cannot be tapped")
+            raise PrivateApiError(f"{type(operator).__name__} has no _get_hook; its log cannot be tapped")
 
         def build_tapped() -> Any:
             hook = build()
@@ -84,7 +84,9 @@ class SparkSubmitPlatform:
     def _conf(self, operator: Any) -> Mapping[str, Any]:
         conf = getattr(operator, self._conf_attribute(operator)) or {}
         if not isinstance(conf, Mapping):
-            raise PrivateApiChanged(f"conf of {type(operator).__name__} is a {type(conf).__name__}, not a mapping")
+            raise PrivateApiError(
+                f"conf of {type(operator).__name__} is a {type(conf).__name__}, not a mapping"
+            )
         return conf
 
     @staticmethod
@@ -92,7 +94,7 @@ class SparkSubmitPlatform:
         for attribute in ("conf", "_conf"):
             if hasattr(operator, attribute):
                 return attribute
-        raise PrivateApiChanged(f"{type(operator).__name__} has neither conf nor _conf")
+        raise PrivateApiError(f"{type(operator).__name__} has neither conf nor _conf")
 
     @staticmethod
     def _forget_hook(operator: Any) -> None:

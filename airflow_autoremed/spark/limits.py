@@ -87,6 +87,10 @@ def _containers(conf: Conf, baseline: Conf, limits: Limits) -> list[str]:
         ("spark.dynamicAllocation.maxExecutors", limits.max_executors, "executors"),
     ):
         number = allocation.value(conf, key)
-        if most is not None and number is not None and number > max(most, allocation.value(baseline, key) or 0):
+        if (
+            most is not None
+            and number is not None
+            and number > max(most, allocation.value(baseline, key) or 0)
+        ):
             found.append(f"{number:g} {what} are more than the {most} allowed")
     return found

@@ -55,7 +55,9 @@ def parse_seconds(text: str, default_unit: str = "s") -> float:
         factor = _SECOND_UNITS.get(unit.lower() or default_unit)
         if factor is not None:
             return int(number) * factor
-    raise ValueError(f"{text!r} is not a duration; write a whole number with a unit, such as '120s' or '10min'")
+    raise ValueError(
+        f"{text!r} is not a duration; write a whole number with a unit, such as '120s' or '10min'"
+    )
 
 
 def format_seconds(seconds: float) -> str:

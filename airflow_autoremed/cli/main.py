@@ -1,0 +1,37 @@
+"""The ``autoremed`` command. Each subcommand is loaded when it is called, so that ``autoremed classify`` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from airflow_autoremed import __version__
+from airflow_autoremed.cli.classify import classify
+from airflow_autoremed.cli.demo import demo
+from airflow_autoremed.cli.doctor import doctor
+from airflow_autoremed.cli.history import history, show
+from airflow_autoremed.cli.recommend import recommend
+
+app = typer.Typer(
+    name="autoremed",
+    help="Apache Airflow heals its own Spark jobs: look into failures, decisions and history.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, classify, recommend, history, show, doctor):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airflow-autoremed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    """Look into failures, decisions and history of remediated Spark tasks."""

@@ -1,0 +1,169 @@
+"""A configuration under construction: what may still grow, by how much, and what was clamped on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from airflow_autoremed.spark import allocation
+from airflow_autoremed.spark.allocation import Role
+from airflow_autoremed.spark.keys import PATCHABLE, jvm_flag, with_jvm_flag
+from airflow_autoremed.spark.limits import growth_base
+from airflow_autoremed.spark.sizes import MIB, format_bytes
+from airflow_autoremed.types import Classification, Conf, Limits, PastAttempt
+
+REAL_STEP = 1.2
+"""Less than this factor over what failed is not worth a try: near the limit an OOM is not deterministic
+(SPARK.md, section 0), and the next failure would be the same."""
+
+
+@dataclass
+class Plan:
+    """The next try's configuration, starting from the one that failed."""
+
+    cause: Classification
+    baseline: Conf
+    effective: Conf
+    limits: Limits
+    failed: tuple[Conf, ...]
+    """Configurations that failed for this very cause: the last attempt's and those of earlier ones."""
+    conf: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What the reason should add: clamped values, unreadable ones."""
+    shortage: str = ""
+    """Why the last growth that was asked for could not be had, in numbers."""
+
+    @classmethod
+    def start(
+        cls,
+        cause: Classification,
+        baseline: Conf,
+        effective: Conf,
+        history: Sequence[PastAttempt],
+        limits: Limits,
+    ) -> Plan:
+        earlier = [past.conf for past in history if not past.succeeded and past.category == cause.category]
+        plan = cls(cause, baseline, effective, limits, (effective, *earlier), conf=dict(effective))
+        for key in sorted(effective.keys() & PATCHABLE.keys()):
+            if PATCHABLE[key].kind != "jvm_flags" and allocation.value(effective, key) is None:
+                plan.notes.append(f"{key} = {effective[key]!r} cannot be read and was taken as not set")
+        return plan
+
+    @property
+    def repeats(self) -> int:
+        """How many attempts before the last one failed for the same cause."""
+        return len(self.failed) - 1
+
+    @property
+    def changed(self) -> bool:
+        return self.conf != dict(self.effective)
+
+    def declared(self, key: str) -> float | None:
+        """The value that the last attempt ran with; ``None`` where Spark's default held."""
+        return allocation.value(self.effective, key)
+
+    def floor(self, key: str, default: float | None = None) -> float:
+        """The largest value of *key* that failed for this cause."""
+        fallback = PATCHABLE[key].default if default is None else default
+        return max(
+            value if (value := allocation.value(conf, key)) is not None else (fallback or 0)
+            for conf in self.failed
+        )
+
+    def set(self, key: str, value: float) -> None:
+        """Set *key*, in the spelling Spark wants."""
+        self.conf[key] = PATCHABLE[key].format(value)
+
+    def raise_to(self, key: str, value: float) -> bool:
+        """Raise a setting that takes no container memory to *value*, up to its own maximum; whether it rose."""
+        target = min(value, PATCHABLE[key].maximum)
+        if target <= self.floor(key):
+            self.shortage = f"{key} stands at its maximum"
+            return False
+        self.set(key, target)
+        return True
+
+    def grow(self, key: str, role: Role, floor: float, wanted: float) -> bool:
+        """Grow a part of the *role*'s container to *wanted* bytes, clamped to what fits.
+
+        :param floor: the largest value that failed.
+        :return: whether the container could grow by a real step; if not, :attr:`shortage` says why.
+        """
+        base = growth_base(key, self.baseline)
+        ceiling = float("inf") if base is None else base * self.limits.max_growth
+        room = self._room(key, role)
+        target = min(wanted, ceiling, room) // MIB * MIB
+        if target < wanted and target < floor * REAL_STEP:
+            what = f"{key} would have to grow beyond {format_bytes(int(floor))} (to about {format_bytes(int(wanted))})"
+            if room <= ceiling:
+                self.shortage = f"{what}, but {self._limit_text()}"
+            else:
+                self.shortage = (
+                    f"{what}, but the growth ceiling is {format_bytes(int(ceiling))} "
+                    f"({self.limits.max_growth:g} times {format_bytes(int(base or 0))})"
+                )
+            return False
+        if target < wanted:
+            why = (
+                self._limit_text()
+                if room <= ceiling
+                else f"the growth ceiling is {self.limits.max_growth:g}x"
+            )
+            self.notes.append(f"{key} was clamped to {format_bytes(int(target))}: {why}")
+        self.set(key, target)
+        return True
+
+    def flag(self, role: Role, flag: str, size: float) -> bool:
+        """Set a sized JVM flag of the *role* to *size* bytes, unless a larger one failed already."""
+        key = f"spark.{role}.extraJavaOptions"
+        failed = max(jvm_flag(conf.get(key, ""), flag) or 0 for conf in self.failed)
+        if size <= failed:
+            self.shortage = f"{flag.rstrip('=')} of {format_bytes(failed)} was not enough"
+            return False
+        self.conf[key] = with_jvm_flag(self.conf.get(key, ""), flag, int(size))
+        return True
+
+    def flag_floor(self, role: Role, flag: str) -> int:
+        """The largest size of a JVM flag that failed; 0 where none was set."""
+        key = f"spark.{role}.extraJavaOptions"
+        return max(jvm_flag(conf.get(key, ""), flag) or 0 for conf in self.failed)
+
+    def _room(self, key: str, role: Role) -> float:
+        """The largest value of *key* with which the container and the application stay within the limits."""
+        most = float("inf")
+        if self.limits.max_container_memory is not None:
+            most = self.limits.max_container_memory
+        if self.limits.max_total_memory is not None:
+            count = 1 if role == "driver" else allocation.executors(self.conf)
+            own = allocation.container(self.conf, role)
+            others = allocation.total(self.conf) - count * own
+            most = min(most, (self.limits.max_total_memory - others) / count)
+        if most == float("inf"):
+            return most
+        beside = self._beside(key, role)
+        room = most - beside
+        if key == f"spark.{role}.memory" and not self._overhead_declared(role):
+            # The default overhead grows with the heap: the larger of 384 MiB and a tenth.
+            factor = allocation.value(self.conf, f"spark.{role}.memoryOverheadFactor") or 0.1
+            rest = most - (beside - allocation.overhead(self.conf, role))
+            room = min(rest - allocation.MINIMUM_OVERHEAD, rest / (1 + factor))
+        return max(0.0, room)
+
+    def _beside(self, key: str, role: Role) -> int:
+        """Bytes of the container that are not *key*'s."""
+        own: float | None
+        if key == allocation.overhead_key(self.conf, role):
+            own = allocation.overhead(self.conf, role)
+        elif key == f"spark.{role}.memory":
+            own = allocation.heap(self.conf, role)
+        else:
+            own = allocation.value(self.conf, key) or 0
+        return allocation.container(self.conf, role) - int(own)
+
+    def _overhead_declared(self, role: Role) -> bool:
+        return allocation.value(self.conf, allocation.overhead_key(self.conf, role)) is not None
+
+    def _limit_text(self) -> str:
+        if self.limits.max_container_memory is not None:
+            return f"the largest container is {format_bytes(self.limits.max_container_memory)}"
+        return f"the application may hold {format_bytes(self.limits.max_total_memory or 0)}"

@@ -1,0 +1,173 @@
+"""A task of the real SparkSubmitOperator, run try by try with the order of calls that Airflow's task runner has.
+
+``spark-submit`` is a shell script that prints a log and exits, so no JVM and no scheduler is started.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+# Before Airflow is imported anywhere: its own operators refuse to be executed outside a task runner otherwise.
+os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
+os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+
+HEAP_OOM = (
+    "26/11/24 10:00:00 INFO SparkContext: Running Spark version 4.1.4\n"
+    "26/11/24 10:00:05 WARN TaskSetManager: Lost task 0.0 in stage 1.0 (TID 2) (10.0.0.7 executor 0): "
+    "java.lang.OutOfMemoryError: Java heap space\n"
+    "26/11/24 10:00:06 ERROR TaskSetManager: Task 0 in stage 1.0 failed 4 times; aborting job\n"
+)
+MISSING_TABLE = (
+    "pyspark.errors.exceptions.captured.AnalysisException: [TABLE_OR_VIEW_NOT_FOUND] The table or view "
+    "`sales`.`orders` cannot be found. Verify the spelling and correctness of the schema and catalog. SQLSTATE: 42P01;\n"
+)
+REFUSED = (
+    "Traceback (most recent call last):\n"
+    '  File "/jobs/load.py", line 7, in <module>\n'
+    "    socket.create_connection(('inventory', 8080), timeout=3)\n"
+    "ConnectionRefusedError: [Errno 111] Connection refused\n"
+)
+
+
+class StateStore:
+    """Airflow 3.3's task state store: JSON by key, kept over the tries of one task instance."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return copy.deepcopy(self.values.get(key, default))
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = copy.deepcopy(value)
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+@dataclass
+class Try:
+    """What one try did."""
+
+    argv: str
+    error: BaseException | None
+    decision: Any = None
+    """What the retry policy told Airflow; ``None`` when it was not asked."""
+
+
+@dataclass
+class TaskInstance:
+    """Runs a task as Airflow 3.3 does: a fresh copy of the task for every try."""
+
+    task: Any
+    retries: int = 3
+    state_store: StateStore | None = field(default_factory=StateStore)
+    run_id: str = "manual__1"
+    map_index: int = -1
+    tries: list[Try] = field(default_factory=list)
+
+    def run(self) -> Try:
+        task = copy.copy(self.task)
+        ti = SimpleNamespace(
+            dag_id="shop",
+            run_id=self.run_id,
+            task_id=task.task_id,
+            map_index=self.map_index,
+            try_number=len(self.tries) + 1,
+            max_tries=self.retries,
+            task=task,
+        )
+        context: dict[str, Any] = {"ti": ti, "task_instance": ti, "task": task, "run_id": self.run_id}
+        if self.state_store is not None:
+            context["task_state_store"] = self.state_store
+        ti.get_template_context = lambda: context
+        seen = Path(os.environ["FAKE_SPARK_ARGV"])
+        seen.write_text("")
+        for callback in task.on_execute_callback or ():
+            callback(context)
+        error: BaseException | None = None
+        decision = None
+        try:
+            task.execute(context)
+        except Exception as failure:
+            error = failure
+            context["exception"] = failure
+            policy = getattr(task, "retry_policy", None)
+            if policy is not None:
+                decision = policy.evaluate(failure, ti.try_number, self.retries, context)
+        callbacks = task.on_success_callback if error is None else ()
+        for callback in callbacks or ():
+            callback(context)
+        self.tries.append(Try(seen.read_text(), error, decision))
+        return self.tries[-1]
+
+
+@pytest.fixture(autouse=True)
+def airflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty AIRFLOW_HOME, and nothing remembered from another test."""
+    home = tmp_path / "airflow"
+    home.mkdir()
+    monkeypatch.setenv("AIRFLOW_HOME", str(home))
+    monkeypatch.setenv("AIRFLOW__AUTOREMED__STORE", f"sqlite:///{home}/autoremed.db")
+    monkeypatch.setenv("AUTOREMED_CACHE_DIR", str(tmp_path / "cache"))
+    forget()
+    yield home
+    forget()
+
+
+def forget() -> None:
+    """Forget what a worker process keeps between the tasks it runs."""
+    from airflow_autoremed.airflow import lifecycle
+    from airflow_autoremed.airflow.options import settings
+    from airflow_autoremed.airflow.recorder import Recorder
+
+    lifecycle._running.clear()
+    settings.cache_clear()
+    Recorder.current.cache_clear()
+
+
+@pytest.fixture
+def spark_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Install a ``spark-submit`` that prints *log* and fails unless its arguments contain *cured_by*."""
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    monkeypatch.setenv("PATH", f"{binaries}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SPARK_ARGV", str(tmp_path / "argv"))
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[1]"}')
+
+    def install(log: str, cured_by: str = "nothing cures this") -> None:
+        (tmp_path / "log").write_text(log)
+        script = binaries / "spark-submit"
+        script.write_text(
+            "#!/bin/sh\n"
+            f'echo "$@" > {tmp_path}/argv\n'
+            f'case "$*" in *"{cured_by}"*) echo done; exit 0;; esac\n'
+            f"cat {tmp_path}/log\n"
+            # Spark's shutdown chatter pushes the cause out of the 20 lines the hook keeps.
+            'i=0; while [ $i -lt 25 ]; do echo "26/11/24 10:00:07 INFO ShutdownHookManager: Deleting $i"; i=$((i+1)); done\n'
+            "exit 1\n"
+        )
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+    return install
+
+
+@pytest.fixture
+def spark_task() -> Callable[..., Any]:
+    """Build a task of the real SparkSubmitOperator."""
+    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+
+    def build(**kwargs: Any) -> Any:
+        arguments: dict[str, Any] = {"task_id": "daily", "application": "job.py", "retries": 3, **kwargs}
+        return SparkSubmitOperator(**arguments)
+
+    return build
