@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from click.testing import Result
 from typer.testing import CliRunner
 
 from airflow_autoremed.cli.history import history, show
@@ -44,7 +44,7 @@ def filled(url: str) -> str:
     return url
 
 
-def run(*arguments: str) -> Result:
+def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
