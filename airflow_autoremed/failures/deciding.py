@@ -98,13 +98,15 @@ def _match(rule: Rule, found: Found, why_not: str) -> Match:
 
 def _disqualified(rule: Rule, found: Found, signs: Mapping[SignKind, Position]) -> str:
     failed = signs.get(SignKind.FAILED)
+    seems_failed = signs.get(SignKind.SEEMS_FAILED)
     succeeded = signs.get(SignKind.SUCCEEDED)
     went_on = signs.get(SignKind.WENT_ON)
     if succeeded is not None and (failed is None or failed < succeeded) and found.last < succeeded:
         return f"the application succeeded after it (line {succeeded[1]})"
-    if failed is None and went_on is not None and found.last < went_on:
+    over = max(found.last, seems_failed or found.last)
+    if failed is None and went_on is not None and over < went_on:
         return f"nothing failed, and a job finished after it (line {went_on[1]})"
-    if rule.only_if_failed and failed is None:
+    if rule.only_if_failed and failed is None and seems_failed is None:
         return "counts only where the log also shows that the application failed"
     return ""
 

@@ -143,7 +143,7 @@ def _cost(tree: Any, window: int) -> float:
     )
     first = _run(items, 0)
     starts = 1.0 if anchored else window / max(1, len(first))
-    return starts * _sequence_cost(items, window)
+    return starts * max(_sequence_cost(items, window))
 
 
 def _flat(tree: Any) -> list[Any]:
@@ -169,26 +169,49 @@ def _run(items: Sequence[Any], start: int) -> str:
     return "".join(text)
 
 
-def _sequence_cost(items: Sequence[Any], window: int) -> float:
-    factor = 1.0
-    total = 1.0
+def _sequence_cost(items: Sequence[Any], window: int) -> tuple[float, float]:
+    """Steps to try a sequence at one place, and in how many ways it can match there."""
+    ways = 1.0
+    steps = 1.0
     for index, (op, value) in enumerate(items):
+        following = items[index + 1 :]
         if _is_repeat(op):
             low, high, body = value
             spread = min(int(high), window) - int(low)
-            inner = _flat(body)
-            after = _run(items, index + 1)
             if spread > 1:
-                total += factor * spread
-                if not (after and len(inner) == 1 and not _may_match(inner[0], after[0])):
-                    factor *= max(1.0, spread / max(1, len(after)))
-            elif spread == 1:
-                factor *= 2
+                steps += ways * spread
+                if _may_end_anywhere(_flat(body), following):
+                    ways *= max(1.0, spread / max(1, len(_run(items, index + 1))))
+            elif spread == 1 and _may_end_anywhere(_flat(body)[:1], following):
+                ways *= 2
         elif op is _c.BRANCH:
             branches = [_sequence_cost(_flat(branch), window) for branch in value[1]]
-            factor *= max(max(branches), 1.0)
-            total += factor
-    return max(total, factor)
+            steps += ways * sum(branch_steps for branch_steps, _ in branches)
+            ways *= max(branch_ways for _, branch_ways in branches)
+    return steps, ways
+
+
+def _may_end_anywhere(body: Sequence[Any], following: Sequence[Any]) -> bool:
+    """Whether a repetition could stop at several places: its characters may also begin what follows it."""
+    if len(body) != 1:
+        return True
+    inside = {character for character in _PROBES if _may_match(body[0], character)}
+    for op, value in following:
+        if op is _c.AT:
+            continue
+        optional = _is_repeat(op) and value[0] == 0
+        firsts = (
+            [_flat(value[2])] if _is_repeat(op) else [_flat(b) for b in value[1]] if op is _c.BRANCH else None
+        )
+        for first in firsts if firsts is not None else [[(op, value)]]:
+            if not first or any(_may_match(first[0], character) for character in inside):
+                return True
+        if not optional:
+            return False
+    return bool(following)
+
+
+_PROBES = [chr(code) for code in range(1, 127)]
 
 
 def _may_match(item: Any, character: str) -> bool:
@@ -199,7 +222,7 @@ def _may_match(item: Any, character: str) -> bool:
         return chr(value) != character
     if op is _c.IN:
         return _in_class(value, character)
-    return True
+    return op not in (_c.ASSERT, _c.ASSERT_NOT)
 
 
 def _in_class(members: Sequence[Any], character: str) -> bool:

@@ -17,6 +17,8 @@ class SignKind(Enum):
 
     FAILED = "failed"
     """The application, or an action of it, failed."""
+    SEEMS_FAILED = "seems_failed"
+    """As a failure looks, but programs also log it and go on."""
     SUCCEEDED = "succeeded"
     """The application as a whole succeeded."""
     WENT_ON = "went_on"
@@ -45,7 +47,6 @@ SIGNS = tuple(
                 r"Job aborted",
                 r"Job \d+ (failed: |cancelled )",
                 r"Exception in thread \"(main|Driver)\"",
-                r"^Traceback \(most recent call last\)",
                 r"Py4JJavaError",
                 r"User class threw exception|User application exited with status",
                 r"[Ff]inal (app )?status: (FAILED|KILLED|UNDEFINED)",
@@ -60,6 +61,7 @@ SIGNS = tuple(
                 r"Application has been killed|Spark cluster looks dead",
             ),
         ),
+        (SignKind.SEEMS_FAILED, (r"^Traceback \(most recent call last\)",)),
         (
             SignKind.SUCCEEDED,
             (
