@@ -24,7 +24,7 @@ def warnings(caplog):
     return lambda: [
         r.getMessage()
         for r in caplog.records
-        if r.levelno >= logging.WARNING and r.name == "airflow_autoremed"
+        if r.levelno >= logging.WARNING and r.name.startswith("airflow_autoremed")
     ]
 
 
@@ -34,7 +34,8 @@ def outcome_without_us(spark_task):
 
 
 def unreachable(home, monkeypatch):
-    monkeypatch.setenv("AIRFLOW__AUTOREMED__STORE", "sqlite:////nowhere/at/all/autoremed.db")
+    (home / "a-file").touch()
+    monkeypatch.setenv("AIRFLOW__AUTOREMED__STORE", f"sqlite:///{home}/a-file/autoremed.db")
 
 
 def corrupt(home, monkeypatch):
