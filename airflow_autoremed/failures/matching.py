@@ -124,6 +124,10 @@ class LogMatcher:
         return tuple(self._catalogue.rules[index].id for index in sorted(self._found))
 
     def _add(self, data: bytes) -> None:
+        if len(data) > BLOCK:  # one huge line or block: copy no more than a part of it at a time
+            for start in range(0, len(data), BLOCK):
+                self._add(data[start : start + BLOCK])
+            return
         text = self._text
         assert text is not None
         text.buffer.append(data)

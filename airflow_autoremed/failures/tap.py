@@ -94,7 +94,10 @@ class LogTap:
         """Hand what is held to the matcher; the first time this loads the catalogue."""
         held, self._held, self._held_size = self._held, [], 0
         if self._matcher is None:
-            self._matcher = self._load().matcher()
+            catalogue = self._load()
+            for warning in catalogue.warnings:
+                _log.warning("autoremed: %s", warning)
+            self._matcher = catalogue.matcher()
         self._matcher.feed(held, Source.DRIVER_LOG)
 
     def _classify(self, more: Iterable[tuple[Source, str | Iterable[str]]]) -> Classification:
