@@ -1,0 +1,138 @@
+"""``autoremed demo``."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from airflow_autoremed.demo.promises import Ended
+    from airflow_autoremed.demo.runner import Demo
+
+_WIDTH_IN_A_PIPE = 160
+
+
+def demo(
+    keep: bool = typer.Option(False, "--keep", help="Keep Airflow running until Ctrl-C, to look at its UI."),
+    baseline: bool = typer.Option(
+        False, "--baseline", help="Measure what blind retries spend, and keep the figures for the table."
+    ),
+) -> None:
+    """Run eight real Spark tasks through a real Airflow and watch them heal, be stopped or be left alone.
+
+    Exits with 1 when a task did not end as promised.
+    """
+    from airflow_autoremed.demo import runner
+    from airflow_autoremed.demo.cluster import SparkUnavailableError
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_IN_A_PIPE)
+    started = time.monotonic()
+
+    def tell(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:5.0f} s[/]  {escape(line)}", highlight=False)
+
+    try:
+        with (
+            console.status("running; the first failures take about a minute"),
+            runner.run(tell, mode="shadow" if baseline else "act") as ran,
+        ):
+            if baseline:
+                runner.save_baseline(ran, "autoremed demo --baseline")
+                console.print(f"kept in {runner.BASELINE}")
+                return
+            console.print(_table(ran))
+            broken = _report_broken(console, ran)
+            console.print(f"{len(ran.ended)} tasks in {ran.seconds:.0f} s. Airflow's UI: {ran.airflow.url}")
+            if keep:
+                _wait_for_ctrl_c(console)
+    except (SparkUnavailableError, FileNotFoundError, RuntimeError) as error:
+        console.print(f"[bold red]The demo could not run:[/] {escape(str(error))}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise typer.Exit(130) from None
+    if broken:
+        raise typer.Exit(1)
+
+
+def _table(ran: Demo) -> Table:
+    blind, caption = _baseline()
+    table = Table(title="How the tasks ended", title_justify="left", caption=caption, caption_justify="left")
+    for column in ("task", "tries", "category", "before -> after", "decision", "outcome"):
+        table.add_column(column, overflow="fold")
+    table.add_column("GiB-s", justify="right")
+    table.add_column("blind", justify="right")
+    for each in ran.ended:
+        table.add_row(
+            f"{each.promise.task_id}\n[dim]{each.promise.about}[/]",
+            str(len(each.rows)),
+            _text(each.rows[0].category if each.rows else None),
+            escape(_changes(each)),
+            _text(each.rows[0].action.value if each.rows and each.rows[0].action else None),
+            _outcome(each),
+            f"{each.gib_seconds:.0f}",
+            blind.get(each.promise.task_id, "?"),
+        )
+    return table
+
+
+def _baseline() -> tuple[dict[str, str], str]:
+    from airflow_autoremed.demo.runner import BASELINE
+
+    legend = "GiB-s: memory of all containers times the time they were held, over all tries."
+    try:
+        kept = json.loads(BASELINE.read_text())
+    except (OSError, ValueError):
+        return {}, f"{legend} What blind retries spend was not measured here: autoremed demo --baseline."
+    blind = {name: f"{task['gib_seconds']:.0f}" for name, task in kept["tasks"].items()}
+    return blind, (
+        f"{legend} blind: the same with blind retries, measured on {kept['measured_at']} "
+        f"({kept['machine']}) with: {kept['command']}"
+    )
+
+
+def _changes(each: Ended) -> str:
+    changes = each.rows[0].changes if each.rows else {}
+    return "\n".join(
+        f"{key.removeprefix('spark.')} {before or 'default'} -> {after}"
+        for key, (before, after) in changes.items()
+    )
+
+
+def _outcome(each: Ended) -> str:
+    if each.state == "success":
+        healed = any(row.patched for row in each.rows)
+        return "[green]healed[/]" if healed else "[green]success[/]"
+    stopped = bool(each.rows) and each.rows[-1].action is not None and each.rows[-1].action.value == "stop"
+    return "[yellow]stopped[/]" if stopped else f"[red]{each.state}[/]"
+
+
+def _text(value: str | None) -> str:
+    return value or "-"
+
+
+def _report_broken(console: Console, ran: Demo) -> bool:
+    broken = [(each, each.broken()) for each in ran.ended if each.broken()]
+    for each, why in broken:
+        promise = each.promise
+        console.print(f"[bold red]{promise.task_id} did not end as promised:[/] {escape(why)}")
+        log = ran.airflow.task_log(
+            promise.dag_id, ran.run_ids[promise.dag_id], promise.task_id, max(1, len(each.rows))
+        )
+        for line in log[-30:]:
+            console.print(f"    {escape(line[:200])}", highlight=False)
+    return bool(broken)
+
+
+def _wait_for_ctrl_c(console: Console) -> None:
+    console.print("Airflow and Spark keep running. Press Ctrl-C to stop them.")
+    while True:
+        time.sleep(1)

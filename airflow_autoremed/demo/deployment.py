@@ -1,0 +1,155 @@
+"""A real Airflow on this machine: scheduler, Dag processor and api-server in a directory of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_autoremed.demo.processes import Processes, free_ports
+
+_READY_S = 180.0
+_COMPONENTS = ("api-server", "scheduler", "dag-processor")
+
+
+class Airflow:
+    """An Airflow deployment with the LocalExecutor and SQLite.
+
+    :param home: becomes ``AIRFLOW_HOME``
+    :param dags: the folder of Dag files
+    :param processes: who starts and stops the components
+    :param env: what the components and the tasks see beside Airflow's own settings
+    """
+
+    def __init__(self, home: Path, dags: Path, processes: Processes, env: Mapping[str, str]) -> None:
+        self.home = home
+        self._processes = processes
+        self._token = ""
+        (self.port, log_port) = free_ports(2)
+        # Whatever the person has set for an Airflow of their own is not for this one.
+        clean = {key: value for key, value in env.items() if not key.startswith("AIRFLOW__")}
+        self._env = clean | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_port),
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "AIRFLOW__AUTOREMED__STORE": f"sqlite:///{home / 'autoremed.db'}",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", os.defpath)]),
+        }
+
+    @property
+    def url(self) -> str:
+        """Where the UI can be looked at."""
+        return f"http://localhost:{self.port}"
+
+    def start(self, mode: str) -> None:
+        """Make the metadata database and start every component with ``[autoremed] mode`` = *mode*.
+
+        :raises RuntimeError: the database could not be made; the message carries Airflow's output
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        env = self._env | {"AIRFLOW__AUTOREMED__MODE": mode}
+        made = subprocess.run(
+            [_airflow(), "db", "migrate"], env=env, capture_output=True, text=True, check=False
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"'airflow db migrate' failed:\n{made.stdout[-2000:]}\n{made.stderr[-2000:]}")
+        for component in _COMPONENTS:
+            self._processes.start(f"airflow-{component}", [_airflow(), component], env)
+
+    def wait_until_ready(self, dag_ids: set[str]) -> None:
+        """Return when the API answers and knows the Dags.
+
+        :raises RuntimeError: it did not in three minutes, or a component died; the message carries log tails
+        """
+        deadline = time.monotonic() + _READY_S
+        known: set[str] = set()
+        while time.monotonic() < deadline and (dead := self._processes.dead()) is None:
+            try:
+                if not self._token:
+                    self._token = self._request("GET", "/auth/token")["access_token"]
+                known = {dag["dag_id"] for dag in self._request("GET", "/api/v2/dags")["dags"]}
+            except (OSError, KeyError, ValueError):
+                known = set()
+            if dag_ids <= known:
+                return
+            time.sleep(0.5)
+        dead = self._processes.dead()
+        what = f"{dead} ended by itself" if dead else f"the Dags {sorted(dag_ids - known)} did not appear"
+        tails = [f"--- {each}\n{self._processes.log_tail(f'airflow-{each}')}" for each in _COMPONENTS]
+        raise RuntimeError(f"Airflow did not come up: {what}.\n" + "\n".join(tails))
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run of a Dag; its run id."""
+        run: dict[str, Any] = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
+        return str(run["dag_run_id"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run as the REST API tells them."""
+        found: list[dict[str, Any]] = self._request(
+            "GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        )["task_instances"]
+        return found
+
+    def dead(self) -> str | None:
+        """The name of a component that has ended by itself."""
+        return self._processes.dead()
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
+        """The lines of a try's task log."""
+        file = (
+            self.home
+            / "logs"
+            / f"dag_id={dag_id}"
+            / f"run_id={run_id}"
+            / f"task_id={task_id}"
+            / f"attempt={try_number}.log"
+        )
+        try:
+            text = file.read_text(errors="replace")
+        except OSError:
+            return []
+        return [_event(line) for line in text.splitlines()]
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(f"{self.url}{path}", method=method)
+        request.add_header("Content-Type", "application/json")
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(request, data=data, timeout=10) as answer:
+            return json.load(answer)
+
+
+def _airflow() -> str:
+    return str(Path(sys.executable).parent / "airflow")
+
+
+def _event(line: str) -> str:
+    """The message of a structured log line; the line itself where it is not one."""
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, KeyError, TypeError):
+        return line
