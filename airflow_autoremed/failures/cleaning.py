@@ -20,8 +20,8 @@ _MOST_FRAMES = 200
 def clean(block: bytes) -> bytes:
     """``block`` without ANSI escapes and control characters (NUL bytes of UTF-16 included); lines stay lines."""
     if b"\x1b" in block:
-        block = _ANSI.sub(b"", block)
-    if b"\x00" in block or b"\x1b" in block or b"\x08" in block:
+        block = _ANSI.sub(b"", block).translate(None, delete=_CONTROLS)
+    if b"\x00" in block:
         block = block.translate(None, delete=_CONTROLS)
     return block
 
@@ -32,7 +32,7 @@ def spread_json(block: bytes) -> tuple[bytes, list[int]] | None:
     :return: the longer block and, per line of it, the index of the line of ``block`` that it comes from; or
         ``None`` where nothing had to be spread.
     """
-    if b'{"' not in block and b'{ "' not in block:
+    if b"{" not in block or (b'{"' not in block and b'{ "' not in block):
         return None
     if _JSON_LINE.search(block) is None:
         return None

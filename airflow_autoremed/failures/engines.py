@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 Hits = Sequence[tuple[int, int, int]]
 """``(index of the literal, start, end)``, by start of the line at least: in order of ``end``."""
@@ -13,6 +14,12 @@ Engine = Callable[[bytes], Hits]
 
 ENGINES = ("hyperscan", "ahocorasick", "re")
 """Fastest first."""
+
+
+def available_engines() -> tuple[str, ...]:
+    """The engines that can be used here, fastest first."""
+    modules = {"hyperscan": "hyperscan", "ahocorasick": "ahocorasick_rs", "re": "re"}
+    return tuple(name for name in ENGINES if find_spec(modules[name]) is not None)
 
 
 def make_engine(literals: Sequence[bytes], name: str | None = None) -> tuple[str, Engine]:
@@ -25,6 +32,8 @@ def make_engine(literals: Sequence[bytes], name: str | None = None) -> tuple[str
         raise ValueError(f"unknown engine {name!r}; write one of: {', '.join(ENGINES)}")
     if not literals:
         return "re", lambda _block: []
+    if name == "hyperscan" or (name is None and find_spec("hyperscan") is not None):
+        return "hyperscan", _hyperscan(literals)
     if name in (None, "ahocorasick"):
         try:
             return "ahocorasick", _ahocorasick(literals)
@@ -47,6 +56,31 @@ def _ahocorasick(literals: Sequence[bytes]) -> Engine:
 
     def find(block: bytes) -> Hits:
         hits: Hits = automaton.find_matches_as_indexes(block, overlapping=True)
+        return hits
+
+    return find
+
+
+def _hyperscan(literals: Sequence[bytes]) -> Engine:
+    import hyperscan
+
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=[b"".join(b"\\x%02x" % byte for byte in literal) for literal in literals],
+        ids=range(len(literals)),
+        elements=len(literals),
+        flags=[0] * len(literals),
+    )
+    scratch = hyperscan.Scratch(database)
+    lengths = [len(literal) for literal in literals]
+
+    def find(block: bytes) -> Hits:
+        hits: list[tuple[int, int, int]] = []
+
+        def found(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            hits.append((number, end - lengths[number], end))
+
+        database.scan(block, match_event_handler=found, scratch=scratch)
         return hits
 
     return find

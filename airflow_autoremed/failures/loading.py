@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_autoremed.failures import caching
 from airflow_autoremed.failures.engines import Engine, make_engine
 from airflow_autoremed.failures.rules import CatalogueError, InvalidRuleError, Rule, RuleError, make_rule
-from airflow_autoremed.failures.signs import SIGNS, SignKind
+from airflow_autoremed.failures.signs import Sign, make_signs
 
 if TYPE_CHECKING:
     from airflow_autoremed.failures.matching import LogMatcher
@@ -30,7 +31,7 @@ class Index:
     targets: tuple[tuple[int, ...], ...]
     """Literal to the rules (and, from ``signs_from``, the signs) that it stands for."""
     signs_from: int
-    signs: tuple[tuple[SignKind, re.Pattern[str]], ...]
+    signs: tuple[Sign, ...]
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Catalogue:
     rules: tuple[Rule, ...]
     warnings: tuple[RuleError, ...] = ()
     """What is wrong with the user's rules; the rest of them is in force."""
+    signs: tuple[Sign, ...] = field(default_factory=make_signs)
     _indexes: dict[str | None, Index] = field(default_factory=dict, repr=False)
 
     def get(self, identifier: str) -> Rule:
@@ -50,6 +52,8 @@ class Catalogue:
         for rule in self.rules:
             if rule.id == identifier:
                 return rule
+        import difflib
+
         close = difflib.get_close_matches(identifier, [rule.id for rule in self.rules], n=1)
         raise KeyError(f"no rule {identifier!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
 
@@ -62,20 +66,19 @@ class Catalogue:
     def index(self, engine: str | None = None) -> Index:
         """The literals of all rules and signs, built once per engine."""
         if engine not in self._indexes:
-            self._indexes[engine] = _make_index(self.rules, engine)
+            self._indexes[engine] = _make_index(self.rules, self.signs, engine)
         return self._indexes[engine]
 
 
-def _make_index(rules: Sequence[Rule], engine: str | None) -> Index:
+def _make_index(rules: Sequence[Rule], signs: tuple[Sign, ...], engine: str | None) -> Index:
     targets: dict[bytes, list[int]] = {}
     for number, rule in enumerate(rules):
         for literal in rule.literals:
             targets.setdefault(literal.encode("utf-8"), []).append(number)
-    for number, sign in enumerate(SIGNS):
+    for number, sign in enumerate(signs):
         for literal in sign.literals:
             targets.setdefault(literal.encode("utf-8"), []).append(len(rules) + number)
     name, find = make_engine(list(targets), engine)
-    signs = tuple((sign.kind, re.compile(sign.pattern)) for sign in SIGNS)
     return Index(name, find, tuple(map(tuple, targets.values())), len(rules), signs)
 
 
@@ -103,7 +106,7 @@ def _stamp(paths: Sequence[Path | str]) -> tuple[tuple[str, int, int], ...]:
 
 @lru_cache(maxsize=8)
 def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> Catalogue:
-    ours = _package_rules()
+    ours, signs = _package()
     errors: list[RuleError] = []
     users: list[Rule] = []
     seen: set[str] = set()
@@ -121,25 +124,41 @@ def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> 
     known = {rule.id for rule in ours}
     for rule in users:
         if rule.silence and rule.id not in known:
+            import difflib
+
             close = difflib.get_close_matches(rule.id, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             errors.append(
                 RuleError(rule.path, rule.line, rule.id, "silences a rule that does not exist" + hint)
             )
     kept = [rule for rule in users if not rule.silence]
-    return Catalogue((*kept, *(rule for rule in ours if rule.id not in seen)), tuple(errors))
+    return Catalogue((*kept, *(rule for rule in ours if rule.id not in seen)), tuple(errors), signs)
 
 
 @lru_cache(maxsize=1)
-def _package_rules() -> tuple[Rule, ...]:
+def _package() -> tuple[tuple[Rule, ...], tuple[Sign, ...]]:
+    """The package's rules and the signs, from the cache where it holds them."""
     files = sorted(CATALOGUE_DIR.glob("*.yaml"))
     if not files:
         raise CatalogueError(f"no rules in {CATALOGUE_DIR}; reinstall airflow-autoremed")
-    rules: dict[str, Rule] = {}
+    try:
+        key = caching.fingerprint(files)
+    except OSError as error:
+        raise CatalogueError(f"the rules cannot be read ({error}); reinstall airflow-autoremed") from error
+    kept = caching.read(key)
+    if kept is not None:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            rules = tuple(map(Rule.from_dict, kept["rules"]))
+            return rules, tuple(map(Sign.from_list, kept["signs"]))
+    by_id: dict[str, Rule] = {}
     for file in files:
         for rule in read_rules(file)[0]:
-            rules.setdefault(rule.id, rule)
-    return tuple(rules.values())
+            by_id.setdefault(rule.id, rule)
+    rules, signs = tuple(by_id.values()), make_signs()
+    caching.write(
+        key, {"rules": [rule.to_dict() for rule in rules], "signs": [sign.to_list() for sign in signs]}
+    )
+    return rules, signs
 
 
 def _files(paths: Iterable[Path | str], errors: list[RuleError]) -> list[Path]:

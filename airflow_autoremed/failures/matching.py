@@ -13,11 +13,16 @@ from airflow_autoremed.failures.deciding import Found, decide
 from airflow_autoremed.failures.masking import mask_secrets
 from airflow_autoremed.failures.quantities import parse_quantity
 from airflow_autoremed.failures.rules import Rule
-from airflow_autoremed.failures.signs import SignKind
+from airflow_autoremed.failures.signs import Sign, SignKind
 from airflow_autoremed.types import Classification, EvidenceLine, Source
 
 if TYPE_CHECKING:
     from airflow_autoremed.failures.loading import Catalogue
+
+_Line = tuple[int, int]
+"""Start and end of a line in its block."""
+_Hit = tuple[int, int]
+"""Start and end of a literal in its block."""
 
 BLOCK = 256 * 1024
 """Bytes that are looked at together."""
@@ -27,6 +32,8 @@ _LONGEST_PIECE = 1024 * 1024
 """A line that is longer is looked at in pieces of this many bytes."""
 _OVERLAP = 1024
 """Bytes that a piece shares with the next, so that no literal is cut in two."""
+_ENOUGH_BEFORE = 64 * 1024
+"""Bytes of the blocks before that are kept at least; 30 lines of 2 KiB."""
 _LONGEST_CONTEXT = 2000
 """Bytes of a neighbouring line that a condition is run on."""
 _LONGEST_EVIDENCE = 2000
@@ -56,11 +63,9 @@ class _Text:
     buffered: int = 0
     lines: int = 0
     """Line ends seen so far."""
-    tail: list[bytes] = field(default_factory=list)
-    """The last lines of the blocks before."""
+    before: bytes = b""
+    """The end of the blocks before, for the lines before a line."""
     pending: list[_Pending] = field(default_factory=list)
-    executor_signs: bool = False
-    driver_signs: bool = False
 
 
 class LogMatcher:
@@ -80,8 +85,7 @@ class LogMatcher:
             self._signs[SignKind.FAILED] = (1 << 30, 0)
         self._text_number = 0
         self._text: _Text | None = None
-        self.gave_up: list[str] = []
-        """Ids of rules that were left out because they took too long on a hostile log."""
+        self._left_out: set[int] = set()
 
     # ------------------------------------------------------------------------------------------------ reading
 
@@ -134,7 +138,7 @@ class LogMatcher:
         text.buffered += len(data)
         if text.buffered < BLOCK:
             return
-        joined = b"".join(text.buffer)
+        joined = text.buffer[0] if len(text.buffer) == 1 else b"".join(text.buffer)
         end = joined.rfind(b"\n") + 1
         if end:
             self._look(text, joined[:end])
@@ -142,7 +146,7 @@ class LogMatcher:
         while len(joined) >= _LONGEST_PIECE:
             self._look(text, joined[:_LONGEST_PIECE])
             joined = joined[_LONGEST_PIECE - _OVERLAP :]
-        text.buffer = [joined]
+        text.buffer = [joined] if joined else []
         text.buffered = len(joined)
 
     # ----------------------------------------------------------------------------------------------- matching
@@ -160,81 +164,69 @@ class LogMatcher:
             self._settle(text, view)
         self._search(text, view)
         text.lines += line_ends
-        text.tail = view.last_lines(AROUND)
+        text.before = block if len(block) >= _ENOUGH_BEFORE else (text.before + block)[-2 * _ENOUGH_BEFORE :]
 
     def _search(self, text: _Text, view: _Block) -> None:
         index = self._index
         tried: set[int] = set()
         tries: dict[int, int] = {}
-        line_start, line_end = 0, -1
+        line = (0, -1)
         for literal, start, end in index.find(view.data):
-            if start >= line_end:
-                line_start, line_end = view.line_at(start)
+            if start >= line[1]:
+                line = view.line_at(start)
                 tried.clear()
                 tries.clear()
             for target in index.targets[literal]:
                 if target in tried:
                     continue
-                if target < index.signs_from:
-                    found = self._found.get(target)
-                    if found is not None and found.count >= _MOST_MATCHES:
-                        continue
-                    rule = self._catalogue.rules[target]
-                    if rule.source and not _allowed(rule.source, text.source):
-                        tried.add(target)
-                        continue
-                    if line_end - line_start <= rule.window:
-                        tried.add(target)
-                    else:
-                        tries[target] = tries.get(target, 0) + 1
-                        if tries[target] >= _MOST_TRIES_PER_LINE:
-                            tried.add(target)
-                    if self._confirm(text, view, target, rule, line_start, line_end, start, end):
-                        tried.add(target)
-                else:
+                if target >= index.signs_from:
                     tried.add(target)
-                    self._note(view, target - index.signs_from, line_start, line_end, start)
+                    self._note(view, index.signs[target - index.signs_from], line, start)
+                    continue
+                rule = self._catalogue.rules[target]
+                if target in self._left_out or (rule.source and not _allowed(rule.source, text.source)):
+                    tried.add(target)
+                    continue
+                tries[target] = tries.get(target, 0) + 1
+                if line[1] - line[0] <= rule.window or tries[target] >= _MOST_TRIES_PER_LINE:
+                    tried.add(target)  # no other place in the line can say anything else, or enough is enough
+                if self._confirm(text, view, target, rule, line, (start, end)):
+                    tried.add(target)
 
-    def _confirm(
-        self,
-        text: _Text,
-        view: _Block,
-        target: int,
-        rule: Rule,
-        line_start: int,
-        line_end: int,
-        start: int,
-        end: int,
-    ) -> bool:
+    def _confirm(self, text: _Text, view: _Block, target: int, rule: Rule, line: _Line, hit: _Hit) -> bool:
+        """Run the pattern and the conditions of ``rule`` on a line that has one of its literals."""
         began = time.perf_counter()
-        line, position = view.window(line_start, line_end, start, end, rule.window)
-        match = rule.regex.search(line, position)
-        if match is None or (rule.unless_regex is not None and rule.unless_regex.search(line, position)):
+        piece, position = view.window(line, hit, rule.window)
+        match = rule.regex.search(piece, position)
+        if match is not None and rule.unless_regex is not None and rule.unless_regex.search(piece, position):
+            match = None
+        before: list[str] = []
+        near = None
+        if match is not None and (rule.preceded_regex is not None or rule.not_preceded_regex is not None):
+            before = view.lines_before(line[0], AROUND)
+            if rule.not_preceded_regex is not None and any(map(rule.not_preceded_regex.search, before)):
+                match = None
+            if rule.preceded_regex is not None:
+                near = next((i for i, other in enumerate(before) if rule.preceded_regex.search(other)), None)
+                match = None if near is None else match
+        if match is None:
             self._charge(target, rule, time.perf_counter() - began)
             return False
-        number = view.number(line_start)
-        evidence = [_evidence(line, position, match.start(), match.end(), number, text.source)]
-        if rule.not_preceded_regex is not None or rule.preceded_regex is not None:
-            before = view.lines_before(line_start, AROUND)
-            if rule.not_preceded_regex is not None and any(map(rule.not_preceded_regex.search, before)):
-                self._charge(target, rule, time.perf_counter() - began)
-                return False
-            if rule.preceded_regex is not None:
-                near = next((i for i, text_ in enumerate(before) if rule.preceded_regex.search(text_)), None)
-                if near is None:
-                    self._charge(target, rule, time.perf_counter() - began)
-                    return False
+        known = self._found.get(target)
+        number = view.number(line[0])
+        if known is not None:
+            found = Found((), {}, (self._text_number, number))
+        else:
+            evidence = [_evidence(piece, position, match.start(), match.end(), number, text.source)]
+            if near is not None:
                 evidence.append(_evidence(before[near], 0, 0, 0, max(1, number - near - 1), text.source))
-        sizes = {
-            name: value
-            for name, unit in rule.sizes.items()
-            if match[name] is not None and (value := parse_quantity(match[name], unit)) is not None
-        }
-        found = Found(tuple(evidence), sizes, (self._text_number, number))
+            found = Found(tuple(evidence), {}, (self._text_number, number))
+        if rule.sizes and (known is None or known.count < _MOST_MATCHES):
+            found.sizes = _sizes(rule, match)
         if rule.followed_regex is None:
             self._keep(target, found)
             return True
-        after = view.lines_after(line_end, AROUND)
+        after = view.lines_after(line[1], AROUND)
         if any(map(rule.followed_regex.search, after)):
             self._keep(target, found)
             return True
@@ -260,20 +252,24 @@ class LogMatcher:
         known = self._found.get(target)
         self._found[target] = found if known is None else known.joined(found)
 
-    def _note(self, view: _Block, sign: int, line_start: int, line_end: int, start: int) -> None:
-        kind, regex = self._index.signs[sign]
-        line, position = view.window(line_start, line_end, start, start, 2048)
-        if regex.search(line, position):
-            where = (self._text_number, view.number(line_start))
-            self._signs[kind] = max(self._signs.get(kind, where), where)
+    def _note(self, view: _Block, sign: Sign, line: _Line, start: int) -> None:
+        piece, position = view.window(line, (start, start), _LONGEST_CONTEXT)
+        if sign.regex.search(piece, position):
+            where = (self._text_number, view.number(line[0]))
+            self._signs[sign.kind] = max(self._signs.get(sign.kind, where), where)
 
     def _charge(self, target: int, rule: Rule, seconds: float) -> None:
         """A safety net under the lint: what matches nothing and takes long is left out."""
         if seconds < 0.001:
             return
         self._spent[target] = self._spent.get(target, 0.0) + seconds
-        if self._spent[target] > _PATIENCE_S and rule.id not in self.gave_up:
-            self.gave_up.append(rule.id)
+        if self._spent[target] > _PATIENCE_S:
+            self._left_out.add(target)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Ids of rules that were left out because a hostile log made them slow."""
+        return tuple(self._catalogue.rules[target].id for target in sorted(self._left_out))
 
 
 def _allowed(sources: Sequence[Source], source: Source | None) -> bool:
@@ -286,6 +282,16 @@ def _allowed(sources: Sequence[Source], source: Source | None) -> bool:
         return True
     apart = (Source.EXECUTOR_LOG, Source.EVENT_LOG)
     return source not in apart and any(wanted not in apart for wanted in sources)
+
+
+def _sizes(rule: Rule, match: re.Match[str]) -> dict[str, int]:
+    """The quantities that a match states."""
+    sizes = {}
+    for name, unit in rule.sizes.items():
+        value = parse_quantity(match[name], unit) if match[name] is not None else None
+        if value is not None:
+            sizes[name] = value
+    return sizes
 
 
 def _evidence(
@@ -309,7 +315,7 @@ class _Block:
         self._counted_to = 0
         self._counted = 0
 
-    def line_at(self, position: int) -> tuple[int, int]:
+    def line_at(self, position: int) -> _Line:
         """Start and end of the line at ``position``."""
         start = self.data.rfind(b"\n", 0, position) + 1
         end = self.data.find(b"\n", position)
@@ -326,12 +332,13 @@ class _Block:
             within = self._origins[min(within, len(self._origins) - 1)]
         return self._text.lines + within + 1
 
-    def window(self, line_start: int, line_end: int, start: int, end: int, width: int) -> tuple[str, int]:
-        """The line, or a piece of it around ``start..end``, and where in it a search begins.
+    def window(self, line: _Line, hit: _Hit, width: int) -> tuple[str, int]:
+        """The line, or a piece of it around the hit, and where in it a search begins.
 
         A piece that does not begin where the line begins gets one character more in front, so that ``^`` does
         not match at its edge.
         """
+        (line_start, line_end), (start, end) = line, hit
         low, high = line_start, line_end
         if line_end - line_start > width:
             room = max(0, width - (end - start)) // 2
@@ -345,14 +352,11 @@ class _Block:
 
     def lines_before(self, line_start: int, count: int) -> list[str]:
         """Up to ``count`` lines before, nearest first."""
-        lines: list[str] = []
-        end = line_start - 1
-        while end > 0 and len(lines) < count:
-            start = self.data.rfind(b"\n", 0, end) + 1
-            lines.append(_short(self.data[start : min(end, start + _LONGEST_CONTEXT)]))
-            end = start - 1
+        lines = _last_lines(self.data, line_start - 1, count)
         if len(lines) < count:
-            lines.extend(map(_short, reversed(self._text.tail[-(count - len(lines)) :])))
+            before = self._text.before
+            end = len(before) - before.endswith(b"\n")
+            lines.extend(_last_lines(before, end, count - len(lines)))
         return lines
 
     def lines_after(self, line_end: int, count: int) -> list[str]:
@@ -366,22 +370,16 @@ class _Block:
             start = end + 1
         return lines
 
-    def last_lines(self, count: int) -> list[bytes]:
-        """The last lines of this block and, where it is short, of those before, oldest first."""
-        lines: list[bytes] = []
-        end = len(self.data) - (1 if self.data.endswith(b"\n") else 0)
-        while end > 0 and len(lines) < count:
-            start = self.data.rfind(b"\n", 0, end) + 1
-            lines.append(self.data[start : min(end, start + _LONGEST_CONTEXT)])
-            end = start - 1
-        lines.reverse()
-        return ([*self._text.tail, *lines])[-count:]
+
+def _last_lines(data: bytes, end: int, count: int) -> list[str]:
+    """Up to ``count`` lines that end at ``end`` or before it, nearest first."""
+    lines: list[str] = []
+    while end > 0 and len(lines) < count:
+        start = data.rfind(b"\n", 0, end) + 1
+        lines.append(_short(data[start : min(end, start + _LONGEST_CONTEXT)]))
+        end = start - 1
+    return lines
 
 
 def _short(line: bytes) -> str:
     return line.decode("utf-8", "replace").rstrip("\r")
-
-
-def compile_signs(signs: Iterable[tuple[SignKind, str]]) -> list[tuple[SignKind, re.Pattern[str]]]:
-    """The signs with their patterns compiled."""
-    return [(kind, re.compile(pattern)) for kind, pattern in signs]

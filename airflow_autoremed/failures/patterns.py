@@ -53,7 +53,11 @@ _COMMON = (
     "Container",
     "container",
     "application_",
+    "Application report for ",
+    "Lost task ",
+    " bytes",
 )
+"""Texts that stand in many lines of healthy logs: of two literals the one without them costs less."""
 
 
 class PatternError(ValueError):
@@ -94,11 +98,6 @@ def analyse(pattern: str) -> Analysis:
         best = _required(tree)
         literals = tuple(sorted(best)) if best else ()
     return Analysis(literals, window)
-
-
-def _width(node: Any) -> tuple[int, int]:
-    low, high = node.getwidth()
-    return int(low), int(high)
 
 
 def _is_repeat(op: Any) -> bool:
@@ -318,6 +317,13 @@ def _spellings_of(tree: Any) -> set[str] | None:
             return None
         current = {left + right for left in current for right in texts}
     return current
+
+
+def better(given: tuple[str, ...], derived: tuple[str, ...]) -> tuple[str, ...]:
+    """Of two sets of literals the one that fewer lines will have; either may be empty."""
+    if not given or not derived:
+        return given or derived
+    return max(given, derived, key=lambda texts: _worth(set(texts)))
 
 
 def _worth(texts: set[str]) -> tuple[float, int]:

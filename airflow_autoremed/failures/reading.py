@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_autoremed.types import Classification, Source
 
@@ -31,34 +30,38 @@ def classify_texts(
     return matcher.classification()
 
 
-def classify_file(catalogue: Catalogue, path: Path | str, source: Source | None = None) -> Classification:
+def classify_file(
+    catalogue: Catalogue, path: Path | str, source: Source | None = None, engine: str | None = None
+) -> Classification:
     """The verdict on a log file, plain or gzip, read block by block whatever its size.
 
     :param source: what kind of log it is, where that is known.
+    :param engine: see :meth:`Catalogue.matcher`.
     :raises OSError: the file cannot be read.
     """
-    matcher = catalogue.matcher()
-    with open_log(path) as stream:
-        while True:
-            try:
-                block = stream.read(_BLOCK)
-            except (EOFError, zlib.error):  # a truncated archive: what could be read counts
-                break
-            if not block:
-                break
-            matcher.feed(block, source)
+    matcher = catalogue.matcher(engine)
+    for block in _blocks(Path(path)):
+        matcher.feed(block, source)
     return matcher.classification()
 
 
-def open_log(path: Path | str) -> IO[bytes]:
-    """The bytes of a log file; gzip is told by its first two bytes, not by its name."""
-    stream: Any = Path(path).open("rb")  # noqa: SIM115 - handed to the caller
-    try:
-        start = stream.peek(2)[:2]
-    except BaseException:
-        stream.close()
-        raise
-    if start != _GZIP:
-        return stream  # type: ignore[no-any-return]
-    stream.close()
-    return gzip.open(path, "rb")  # type: ignore[return-value]
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The content of a plain or gzip file; gzip is told by its first two bytes, not by its name."""
+    with path.open("rb", buffering=0) as plain:
+        start = plain.read(len(_GZIP)) or b""
+        plain.seek(0)
+        if start != _GZIP:
+            while block := plain.read(_BLOCK):
+                yield block
+            return
+        import gzip
+
+        with gzip.GzipFile(fileobj=plain) as unpacked:
+            while True:
+                try:
+                    block = unpacked.read(_BLOCK)
+                except (EOFError, zlib.error, gzip.BadGzipFile):
+                    return  # truncated or damaged: what could be read counts
+                if not block:
+                    return
+                yield block

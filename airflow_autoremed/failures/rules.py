@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from airflow_autoremed.failures.patterns import SHORTEST_LITERAL, PatternError, analyse
+from airflow_autoremed.failures.patterns import SHORTEST_LITERAL, PatternError, analyse, better
 from airflow_autoremed.failures.quantities import UNITS
 from airflow_autoremed.failures.taxonomy import CATEGORIES
 from airflow_autoremed.types import Restartable, Source
@@ -189,6 +188,8 @@ def make_rule(plain: Any, path: Path | str = "", line: int = 0) -> Rule:
 
 
 def _did_you_mean(word: Any, known: Any) -> str:
+    import difflib
+
     close = difflib.get_close_matches(str(word), list(known), n=1)
     return f"did you mean {close[0]!r}?" if close else "write one of: " + ", ".join(sorted(known))
 
@@ -277,7 +278,7 @@ def _literals(plain: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
             "has a pattern of which no literal text can be derived; add literals: [...] of which one stands in "
             "every line that the pattern matches"
         )
-    return given or analysis.literals, analysis.window
+    return better(given, analysis.literals), analysis.window
 
 
 def _sizes(plain: Mapping[str, Any]) -> dict[str, str]:
