@@ -22,13 +22,13 @@ with DAG(
     default_args={"retries": 3, "retry_delay": timedelta(seconds=2)},
     doc_md=__doc__,
 ):
-    # 800 MB of one customer's documents meet in one row: more than this executor's heap holds.
+    # 150 MB of one customer's documents meet in one row: more than this executor's heap holds.
     remediate(
         SparkSubmitOperator(
             task_id="executor_heap",
             application=str(JOBS / "customer_documents.py"),
-            application_args=["800"],
-            executor_memory="1500m",
+            application_args=["150"],
+            executor_memory="600m",
         )
     )
 

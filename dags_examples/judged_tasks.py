@@ -34,15 +34,15 @@ with DAG(
         application_args=[f"{SCRATCH}/rates-service-restarted"],
     )
 
-    # It needs about twice the memory of the largest container there is: stopped, and the reason says so in numbers.
+    # It needs more memory than the largest container there is has: stopped, and the reason says so in numbers.
     remediate(
         SparkSubmitOperator(
             task_id="no_room",
             application=str(JOBS / "customer_documents.py"),
-            application_args=["800"],
-            executor_memory="1500m",
+            application_args=["150"],
+            executor_memory="600m",
         ),
-        limits={"max_container_memory": "2g"},
+        limits={"max_container_memory": "1g"},
     )
 
     # Nothing is wrong with it, so nothing is done.

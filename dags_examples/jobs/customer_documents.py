@@ -1,4 +1,4 @@
-"""Gather every document of a customer into one row. One customer has written a lot: about 800 MB of text."""
+"""Gather every document of a customer into one row. One customer has written hundreds of megabytes."""
 
 from __future__ import annotations
 
