@@ -242,7 +242,7 @@ def _parse(text: str, offset: int) -> list[tuple[Any, int]]:
 
 def _pieces(text: str) -> list[tuple[str, int]]:
     starts = [match.start() for match in _ENTRY.finditer(text)]
-    ends = [*starts[1:], len(text)]
+    ends = [*starts[1:], len(text)] if starts else []
     return [(text[start:end], text.count("\n", 0, start)) for start, end in zip(starts, ends, strict=True)]
 
 

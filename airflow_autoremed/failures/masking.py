@@ -7,7 +7,7 @@ import re
 MASK = "***"
 
 _NAMES = (
-    r"(?:pass(?:word|wd|phrase)?|pwd|secret(?:[._-]?(?:access)?[._-]?key)?|(?:api|access|account|private|encryption|signing)"
+    r"(?:account\.key\.[\w.-]{1,120}|pass(?:word|wd|phrase)?|pwd|secret(?:[._-]?(?:access)?[._-]?key)?|(?:api|access|account|private|encryption|signing)"
     r"[._-]?key|access[._-]?token|auth[._-]?token|refresh[._-]?token|session[._-]?token|security[._-]?token|"
     r"id[._-]?token|token|credentials?|client[._-]?secret|sas|sig|signature)"
 )

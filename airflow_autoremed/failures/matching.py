@@ -12,7 +12,7 @@ from airflow_autoremed.failures.cleaning import clean, spread_json
 from airflow_autoremed.failures.deciding import Found, decide
 from airflow_autoremed.failures.masking import mask_secrets
 from airflow_autoremed.failures.quantities import parse_quantity
-from airflow_autoremed.failures.rules import Rule
+from airflow_autoremed.failures.rules import Condition, Rule
 from airflow_autoremed.failures.signs import Sign, SignKind
 from airflow_autoremed.types import Classification, EvidenceLine, Source
 
@@ -183,6 +183,11 @@ class LogMatcher:
                     tried.add(target)
                     self._note(view, index.signs[target - index.signs_from], line, start)
                     continue
+                found = self._found.get(target)
+                if found is not None and found.count >= _MOST_MATCHES:
+                    tried.add(target)  # nothing new but that it goes on
+                    found.last = (self._text_number, view.number(line[0]))
+                    continue
                 rule = self._catalogue.rules[target]
                 if target in self._left_out or (rule.source and not _allowed(rule.source, text.source)):
                     tried.add(target)
@@ -200,17 +205,18 @@ class LogMatcher:
         match = rule.regex.search(piece, position)
         if match is not None and rule.unless_regex is not None and rule.unless_regex.search(piece, position):
             match = None
-        before: list[str] = []
-        near = None
-        if match is not None and (rule.preceded_regex is not None or rule.not_preceded_regex is not None):
-            before = view.lines_before(line[0], AROUND)
-            if rule.not_preceded_regex is not None and any(map(rule.not_preceded_regex.search, before)):
-                match = None
-            if rule.preceded_regex is not None:
-                near = next((i for i, other in enumerate(before) if rule.preceded_regex.search(other)), None)
-                match = None if near is None else match
+        near: tuple[int, str] | None = None
+        if (
+            match is not None
+            and rule.not_preceded is not None
+            and view.before(line[0]).find(rule.not_preceded)
+        ):
+            match = None
+        if match is not None and rule.preceded is not None:
+            near = view.before(line[0]).find(rule.preceded)
+            match = None if near is None else match
         if match is None:
-            self._charge(target, rule, time.perf_counter() - began)
+            self._charge(target, time.perf_counter() - began)
             return False
         known = self._found.get(target)
         number = view.number(line[0])
@@ -219,33 +225,34 @@ class LogMatcher:
         else:
             evidence = [_evidence(piece, position, match.start(), match.end(), number, text.source)]
             if near is not None:
-                evidence.append(_evidence(before[near], 0, 0, 0, max(1, number - near - 1), text.source))
+                distance, other = near
+                evidence.append(_evidence(other, 0, 0, 0, max(1, number - distance), text.source))
             found = Found(tuple(evidence), {}, (self._text_number, number))
-        if rule.sizes and (known is None or known.count < _MOST_MATCHES):
+        if rule.sizes:
             found.sizes = _sizes(rule, match)
-        if rule.followed_regex is None:
+        if rule.followed is None:
             self._keep(target, found)
             return True
-        after = view.lines_after(line[1], AROUND)
-        if any(map(rule.followed_regex.search, after)):
+        after = view.after(line[1])
+        if after.find(rule.followed, AROUND):
             self._keep(target, found)
             return True
-        left = AROUND - len(after)
+        left = AROUND - after.count
         if left > 0 and sum(waiting.rule == target for waiting in text.pending) < _MOST_PENDING:
             text.pending.append(_Pending(target, found, left))
         return False
 
     def _settle(self, text: _Text, view: _Block) -> None:
         """Look at the first lines of a block for the matches of the block before that wait for them."""
-        first = view.lines_after(-1, AROUND)
+        first = view.after(-1)
         still = []
         for waiting in text.pending:
-            regex = self._catalogue.rules[waiting.rule].followed_regex
-            assert regex is not None
-            if any(map(regex.search, first[: waiting.lines_left])):
+            followed = self._catalogue.rules[waiting.rule].followed
+            assert followed is not None
+            if first.find(followed, waiting.lines_left):
                 self._keep(waiting.rule, waiting.found)
-            elif waiting.lines_left > len(first):
-                still.append(_Pending(waiting.rule, waiting.found, waiting.lines_left - len(first)))
+            elif waiting.lines_left > first.count:
+                still.append(_Pending(waiting.rule, waiting.found, waiting.lines_left - first.count))
         text.pending = still
 
     def _keep(self, target: int, found: Found) -> None:
@@ -258,7 +265,7 @@ class LogMatcher:
             where = (self._text_number, view.number(line[0]))
             self._signs[sign.kind] = max(self._signs.get(sign.kind, where), where)
 
-    def _charge(self, target: int, rule: Rule, seconds: float) -> None:
+    def _charge(self, target: int, seconds: float) -> None:
         """A safety net under the lint: what matches nothing and takes long is left out."""
         if seconds < 0.001:
             return
@@ -314,6 +321,10 @@ class _Block:
         self._origins = origins
         self._counted_to = 0
         self._counted = 0
+        self._before: _Before | None = None
+        self._before_of = 0
+        self._after: _After | None = None
+        self._after_of = 0
 
     def line_at(self, position: int) -> _Line:
         """Start and end of the line at ``position``."""
@@ -350,35 +361,70 @@ class _Block:
             return self.data[low:high].decode("utf-8", "replace"), 0
         return "\u2026" + self.data[low:high].decode("utf-8", "replace"), 1
 
-    def lines_before(self, line_start: int, count: int) -> list[str]:
-        """Up to ``count`` lines before, nearest first."""
-        lines = _last_lines(self.data, line_start - 1, count)
-        if len(lines) < count:
-            before = self._text.before
-            end = len(before) - before.endswith(b"\n")
-            lines.extend(_last_lines(before, end, count - len(lines)))
-        return lines
+    def before(self, line_start: int) -> _Before:
+        """The lines before the line at ``line_start``."""
+        if self._before is None or self._before_of != line_start:
+            self._before, self._before_of = _Before(self.data, line_start, self._text.before), line_start
+        return self._before
 
-    def lines_after(self, line_end: int, count: int) -> list[str]:
-        """Up to ``count`` lines after; ``line_end`` of -1 means from the beginning of the block."""
-        lines: list[str] = []
-        start = line_end + 1
-        while start < len(self.data) and len(lines) < count:
-            end = self.data.find(b"\n", start)
-            end = len(self.data) if end < 0 else end
-            lines.append(_short(self.data[start : min(end, start + _LONGEST_CONTEXT)]))
-            start = end + 1
-        return lines
+    def after(self, line_end: int) -> _After:
+        """The lines after the line that ends at ``line_end``; -1: the first lines of the block."""
+        if self._after is None or self._after_of != line_end:
+            self._after, self._after_of = _After(self.data, line_end + 1), line_end
+        return self._after
 
 
-def _last_lines(data: bytes, end: int, count: int) -> list[str]:
-    """Up to ``count`` lines that end at ``end`` or before it, nearest first."""
-    lines: list[str] = []
-    while end > 0 and len(lines) < count:
-        start = data.rfind(b"\n", 0, end) + 1
-        lines.append(_short(data[start : min(end, start + _LONGEST_CONTEXT)]))
-        end = start - 1
-    return lines
+class _Before:
+    """The lines before a line; taken apart only when one of them may meet a condition."""
+
+    def __init__(self, data: bytes, line_start: int, earlier: bytes) -> None:
+        start, count = _back(data, line_start, AROUND)
+        self._region = data[start:line_start]
+        if count < AROUND:
+            self._region = earlier[_back(earlier, len(earlier), AROUND - count)[0] :] + self._region
+
+    def find(self, condition: Condition) -> tuple[int, str] | None:
+        """How many lines before the nearest line that meets ``condition`` is, and that line."""
+        if not condition.can_hold(self._region):
+            return None
+        lines = self._region.removesuffix(b"\n").split(b"\n") if self._region else []
+        for distance, line in enumerate(reversed(lines), start=1):
+            text = _short(line[:_LONGEST_CONTEXT])
+            if condition.regex.search(text):
+                return distance, text
+        return None
+
+
+class _After:
+    """The lines after a line, as far as the block has them."""
+
+    def __init__(self, data: bytes, start: int) -> None:
+        end = start
+        self.count = 0
+        while end < len(data) and self.count < AROUND:
+            following = data.find(b"\n", end) + 1
+            end = following or len(data)
+            self.count += 1
+        self._region = data[start:end]
+
+    def find(self, condition: Condition, lines: int) -> bool:
+        """Whether one of the first ``lines`` lines meets ``condition``."""
+        if not condition.can_hold(self._region):
+            return False
+        texts = (_short(line[:_LONGEST_CONTEXT]) for line in self._region.split(b"\n")[:lines])
+        return any(map(condition.regex.search, texts))
+
+
+def _back(data: bytes, end: int, count: int) -> tuple[int, int]:
+    """Where the last ``count`` lines before ``end`` begin, and how many there are."""
+    if end > 0 and data[end - 1] != 10:  # the end of a piece of a long line
+        end, lines = data.rfind(b"\n", 0, end) + 1, 1
+    else:
+        lines = 0
+    while end > 0 and lines < count:
+        end = data.rfind(b"\n", 0, end - 1) + 1
+        lines += 1
+    return end, lines
 
 
 def _short(line: bytes) -> str:

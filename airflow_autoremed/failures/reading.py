@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 256 * 1024
+_MOST_UNPACKED = 1024 * 1024
+"""Bytes that a piece of an archive is unpacked to at once."""
 
 
 def classify_texts(
@@ -54,14 +56,14 @@ def _blocks(path: Path) -> Iterator[bytes]:
             while block := plain.read(_BLOCK):
                 yield block
             return
-        import gzip
-
-        with gzip.GzipFile(fileobj=plain) as unpacked:
-            while True:
-                try:
-                    block = unpacked.read(_BLOCK)
-                except (EOFError, zlib.error, gzip.BadGzipFile):
-                    return  # truncated or damaged: what could be read counts
-                if not block:
-                    return
-                yield block
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        while packed := plain.read(_BLOCK):
+            try:
+                while packed:
+                    yield unpacker.decompress(packed, _MOST_UNPACKED)
+                    packed = unpacker.unconsumed_tail
+                    if unpacker.eof:  # archives can be written one after the other
+                        packed = unpacker.unused_data
+                        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            except zlib.error:  # noqa: PERF203 - damaged: what could be read counts, as where it is cut off
+                return

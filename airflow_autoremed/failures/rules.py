@@ -51,6 +51,19 @@ class InvalidRuleError(ValueError):
 
 
 @dataclass(frozen=True)
+class Condition:
+    """A pattern that is looked for in the lines around a match."""
+
+    regex: re.Pattern[str]
+    literals: tuple[bytes, ...]
+    """One of them stands in every line that meets it; empty: not known."""
+
+    def can_hold(self, region: bytes) -> bool:
+        """Whether some line of ``region`` may meet it: a quick look before the lines are gone through."""
+        return not self.literals or any(literal in region for literal in self.literals)
+
+
+@dataclass(frozen=True)
 class Rule:
     """One rule of the catalogue, checked."""
 
@@ -68,6 +81,8 @@ class Rule:
     preceded_by: str = ""
     not_preceded_by: str = ""
     followed_by: str = ""
+    condition_literals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a condition to literals of which one stands in every line that meets it, where they are known."""
     only_if_failed: bool = False
     restartable: Restartable | None = None
     """``None``: the category's usual one."""
@@ -96,19 +111,26 @@ class Rule:
         return re.compile(self.unless) if self.unless else None
 
     @cached_property
-    def preceded_regex(self) -> re.Pattern[str] | None:
-        """The compiled ``preceded_by``."""
-        return re.compile(self.preceded_by) if self.preceded_by else None
+    def preceded(self) -> Condition | None:
+        """``preceded_by``, ready to look."""
+        return self._condition("preceded_by")
 
     @cached_property
-    def not_preceded_regex(self) -> re.Pattern[str] | None:
-        """The compiled ``not_preceded_by``."""
-        return re.compile(self.not_preceded_by) if self.not_preceded_by else None
+    def not_preceded(self) -> Condition | None:
+        """``not_preceded_by``, ready to look."""
+        return self._condition("not_preceded_by")
 
     @cached_property
-    def followed_regex(self) -> re.Pattern[str] | None:
-        """The compiled ``followed_by``."""
-        return re.compile(self.followed_by) if self.followed_by else None
+    def followed(self) -> Condition | None:
+        """``followed_by``, ready to look."""
+        return self._condition("followed_by")
+
+    def _condition(self, name: str) -> Condition | None:
+        pattern = getattr(self, name)
+        if not pattern:
+            return None
+        literals = self.condition_literals.get(name, ())
+        return Condition(re.compile(pattern), tuple(literal.encode() for literal in literals))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON, for the cache."""
@@ -116,6 +138,7 @@ class Rule:
         plain["source"] = [source.value for source in self.source]
         plain["restartable"] = self.restartable.value if self.restartable else None
         plain["sizes"] = dict(self.sizes)
+        plain["condition_literals"] = dict(self.condition_literals)
         return plain
 
     @classmethod
@@ -127,6 +150,9 @@ class Rule:
         values["restartable"] = Restartable(restartable) if restartable else None
         for name in _LISTS:
             values[name] = tuple(values[name])
+        values["condition_literals"] = {
+            name: tuple(texts) for name, texts in values["condition_literals"].items()
+        }
         return cls(**values)
 
     def as_users(self) -> Rule:
@@ -162,6 +188,7 @@ def make_rule(plain: Any, path: Path | str = "", line: int = 0) -> Rule:
     if category not in CATEGORIES:
         raise InvalidRuleError(f"has the category {category!r}; {_did_you_mean(category, CATEGORIES)}")
     literals, window = _literals(plain)
+    conditions = {name: _condition(plain, name) for name in _CONDITIONS}
     return Rule(
         id=identifier,
         category=category,
@@ -170,10 +197,11 @@ def make_rule(plain: Any, path: Path | str = "", line: int = 0) -> Rule:
         literals=literals,
         window=window,
         source=_sources(plain.get("source")),
-        unless=_condition(plain, "unless"),
-        preceded_by=_condition(plain, "preceded_by"),
-        not_preceded_by=_condition(plain, "not_preceded_by"),
-        followed_by=_condition(plain, "followed_by"),
+        unless=plain.get("unless", ""),
+        preceded_by=plain.get("preceded_by", ""),
+        not_preceded_by=plain.get("not_preceded_by", ""),
+        followed_by=plain.get("followed_by", ""),
+        condition_literals={name: texts for name, texts in conditions.items() if texts},
         only_if_failed=_flag(plain, "only_if_failed"),
         restartable=_restartable(plain.get("restartable")),
         sizes=_sizes(plain),
@@ -252,14 +280,15 @@ def _restartable(value: Any) -> Restartable | None:
         raise InvalidRuleError(f"has restartable: {value!r}; write as_is, with_changes or no") from None
 
 
-def _condition(plain: Mapping[str, Any], name: str) -> str:
-    text: str = plain.get(name, "")
-    if text:
-        try:
-            analyse(text)
-        except PatternError as error:
-            raise InvalidRuleError(f"has a {name} that {error}") from error
-    return text
+def _condition(plain: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The literals of a condition, which has to be as harmless as a pattern."""
+    text = plain.get(name, "")
+    if not text:
+        return ()
+    try:
+        return analyse(text).literals
+    except PatternError as error:
+        raise InvalidRuleError(f"has a {name} that {error}") from error
 
 
 def _literals(plain: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
