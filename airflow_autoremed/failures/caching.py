@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +70,8 @@ def write(key: str, value: Any) -> None:
     path = _path(key)
     if path is None:
         return
+    import tempfile
+
     body = json.dumps(value, separators=(",", ":")).encode()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

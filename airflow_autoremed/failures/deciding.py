@@ -28,6 +28,8 @@ class Found:
     last: Position
     first: Position = field(default=(-1, -1))
     count: int = 1
+    bare: bool = False
+    """No log level in sight: a report of the platform or an exception, not a line of a program that may go on."""
 
     def __post_init__(self) -> None:
         if self.first == (-1, -1):
@@ -39,7 +41,12 @@ class Found:
         for name, value in other.sizes.items():
             sizes[name] = max(value, sizes.get(name, value))
         return Found(
-            self.lines, sizes, max(self.last, other.last), min(self.first, other.first), self.count + 1
+            self.lines,
+            sizes,
+            max(self.last, other.last),
+            min(self.first, other.first),
+            self.count + 1,
+            self.bare or other.bare,
         )
 
 
@@ -106,7 +113,7 @@ def _disqualified(rule: Rule, found: Found, signs: Mapping[SignKind, Position]) 
     over = max(found.last, seems_failed or found.last)
     if failed is None and went_on is not None and over < went_on:
         return f"nothing failed, and a job finished after it (line {went_on[1]})"
-    if rule.only_if_failed and failed is None and seems_failed is None:
+    if rule.only_if_failed and failed is None and seems_failed is None and not found.bare:
         return "counts only where the log also shows that the application failed"
     return ""
 

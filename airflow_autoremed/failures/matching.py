@@ -45,6 +45,10 @@ _PATIENCE_S = 2.0
 """A rule that has spent this long on lines that it did not match is left out for the rest of the log."""
 
 
+_LEVEL = Condition(re.compile(r"\b(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|SEVERE|Normal|Warning)\b"), ())
+"""The level of a log line: a message without one in sight was not written by a logger that may go on."""
+
+
 @dataclass
 class _Pending:
     """A match that waits for one of the lines after it."""
@@ -228,6 +232,8 @@ class LogMatcher:
                 distance, other = near
                 evidence.append(_evidence(other, 0, 0, 0, max(1, number - distance), text.source))
             found = Found(tuple(evidence), {}, (self._text_number, number))
+        if rule.only_if_failed:
+            found.bare = not _LEVEL.regex.search(piece) and view.before(line[0]).find(_LEVEL) is None
         if rule.sizes:
             found.sizes = _sizes(rule, match)
         if rule.followed is None:

@@ -182,9 +182,17 @@ def test_a_final_success_outweighs_an_error_on_the_way():
 
 def test_a_rule_that_needs_a_failed_application_waits_for_a_sign_of_it():
     catalogue = one_rule(only_if_failed=True)
-    assert run(catalogue, "needle in the hay\n").category == "unknown"
-    assert run(catalogue, "needle in the hay\n" + ABORTED).category == "user_code_error"
-    assert run(catalogue, "needle in the hay\n", assume_failed=True).category == "user_code_error"
+    quiet = "24/05/01 10:00:00 WARN Hay: needle in the hay\n"
+    assert run(catalogue, quiet).category == "unknown"
+    assert run(catalogue, "24/05/01 10:00:00 WARN Hay: see below\nneedle in the hay").category == "unknown"
+    assert run(catalogue, quiet + ABORTED).category == "user_code_error"
+    assert run(catalogue, quiet, assume_failed=True).category == "user_code_error"
+
+
+def test_a_report_without_a_log_level_in_sight_is_a_sign_of_failure_itself():
+    assert (
+        run(one_rule(only_if_failed=True), "Diagnostics: needle in the hay\n").category == "user_code_error"
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- context
