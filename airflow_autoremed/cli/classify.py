@@ -41,7 +41,7 @@ def classify(
     except (SettingsError, CatalogueError) as error:
         _refuse(str(error))
     _warn_of(catalogue)
-    console = Console()
+    console = Console(soft_wrap=True)
     unreadable = 0
     for path in _with_progress(files, Console(stderr=True)):
         try:
@@ -94,7 +94,7 @@ def _print(console: Console, path: Path, verdict: Classification, explain: bool)
         if verdict.hint:
             console.print(f"  [green]{escape(verdict.hint)}[/]")
     for line in verdict.lines:
-        console.print(f"  [dim]{line.number:>7}[/] [yellow]{escape(line.text.strip())}[/]", soft_wrap=True)
+        console.print(f"  [dim]{line.number:>7}[/] [yellow]{escape(line.text.strip())}[/]")
     if explain:
         if verdict.sizes:
             sizes = ", ".join(f"{name}={value}" for name, value in sorted(verdict.sizes.items()))
@@ -106,7 +106,7 @@ def _print(console: Console, path: Path, verdict: Classification, explain: bool)
                 f"  lost: {match.rule} ({match.category}): {escape(match.why_not)}", highlight=False
             )
             for line in match.lines[:1]:
-                console.print(f"  [dim]{line.number:>7} {escape(line.text.strip())}[/]", soft_wrap=True)
+                console.print(f"  [dim]{line.number:>7} {escape(line.text.strip())}[/]")
 
 
 _RETRY = {
