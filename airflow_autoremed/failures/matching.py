@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_autoremed.failures.cleaning import clean, spread_json
 from airflow_autoremed.failures.deciding import Found, decide
+from airflow_autoremed.failures.engines import LARGE, fastest_engine
 from airflow_autoremed.failures.masking import mask_secrets
 from airflow_autoremed.failures.quantities import parse_quantity
 from airflow_autoremed.failures.rules import Condition, Rule
@@ -77,11 +78,14 @@ class LogMatcher:
 
     def __init__(self, catalogue: Catalogue, engine: str | None = None, assume_failed: bool = False) -> None:
         """
-        :param engine: one of :data:`~airflow_autoremed.failures.engines.ENGINES`; default: the best installed.
+        :param engine: one of :data:`~airflow_autoremed.failures.engines.ENGINES`; default: the one that is ready
+            soonest, and the fastest installed once the log turns out to be large. All find the same.
         :param assume_failed: the application is known to have failed, whatever the log says.
         """
         self._catalogue = catalogue
         self._index = catalogue.index(engine)
+        self._may_change_engine = engine is None
+        self._seen = 0
         self._found: dict[int, Found] = {}
         self._spent: dict[int, float] = {}
         self._signs: dict[SignKind, tuple[int, int]] = {}
@@ -157,6 +161,9 @@ class LogMatcher:
 
     def _look(self, text: _Text, block: bytes) -> None:
         """Search one block: whole lines, or a piece of a very long one."""
+        self._seen += len(block)
+        if self._may_change_engine and self._seen >= LARGE:
+            self._index, self._may_change_engine = self._catalogue.index(fastest_engine()), False
         line_ends = block.count(b"\n")
         block = clean(block)
         origins: list[int] | None = None

@@ -27,6 +27,9 @@ SHORTEST_WINDOW = 512
 _STEPS = 2e8
 """Most steps one search may take; ``re`` does 1e8 to 1e9 of them a second."""
 
+_RARE_ENOUGH = 12.0
+"""Uncommon characters from which on a text is rare: then fewer texts are worth more than longer ones, because the
+speed of every engine falls with their number."""
 _MANY = 16
 """Most spellings one required piece of text may have before the derivation gives up on it."""
 
@@ -53,6 +56,8 @@ _COMMON = (
     "Container",
     "container",
     "application_",
+    "xception",
+    "rror",
     "Application report for ",
     "Lost task ",
     " bytes",
@@ -96,7 +101,7 @@ def analyse(pattern: str) -> Analysis:
     literals: tuple[str, ...] = ()
     if not tree.state.flags & re.IGNORECASE:
         best = _required(tree)
-        literals = tuple(sorted(best)) if best else ()
+        literals = _without_longer(best) if best else ()
     return Analysis(literals, window)
 
 
@@ -252,21 +257,27 @@ def _in_class(members: Sequence[Any], character: str) -> bool:
 
 def _required(tree: Any) -> set[str] | None:
     """The best set of texts of which every match contains one, or ``None``."""
-    candidates: list[set[str]] = []
-    current = {""}
+    candidates = [*_runs(tree, _MANY), *_runs(tree, 1)]
     for op, value in tree:
-        spellings = _spellings(op, value)
-        if spellings is not None and len(spellings) * len(current) <= _MANY:
-            current = {left + right for left in current for right in spellings}
-            continue
-        candidates.append(current)
-        current = {""} if spellings is None else set(spellings)
         inner = _required_of(op, value)
         if inner is not None:
             candidates.append(inner)
-    candidates.append(current)
     usable = [texts for texts in candidates if min(len(text) for text in texts) >= SHORTEST_LITERAL]
     return max(usable, key=_worth) if usable else None
+
+
+def _runs(tree: Any, most: int) -> list[set[str]]:
+    """Stretches of a sequence that have at most ``most`` spellings."""
+    runs: list[set[str]] = []
+    current = {""}
+    for op, value in tree:
+        spellings = _spellings(op, value)
+        if spellings is not None and len(spellings) * len(current) <= most:
+            current = {left + right for left in current for right in spellings}
+        else:
+            runs.append(current)
+            current = {""} if spellings is None or len(spellings) > most else set(spellings)
+    return [*runs, current]
 
 
 def _required_of(op: Any, value: Any) -> set[str] | None:
@@ -319,6 +330,13 @@ def _spellings_of(tree: Any) -> set[str] | None:
     return current
 
 
+def _without_longer(texts: set[str]) -> tuple[str, ...]:
+    """Without those of which another one is a part: that one stands wherever they do."""
+    return tuple(
+        sorted(text for text in texts if not any(other != text and other in text for other in texts))
+    )
+
+
 def better(given: tuple[str, ...], derived: tuple[str, ...]) -> tuple[str, ...]:
     """Of two sets of literals the one that fewer lines will have; either may be empty."""
     if not given or not derived:
@@ -336,4 +354,4 @@ def _rarity(text: str) -> float:
     for common in _COMMON:
         if common in text:
             length -= 0.7 * len(common)
-    return min(length, 24.0)
+    return min(length, _RARE_ENOUGH)

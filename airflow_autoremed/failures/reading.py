@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_autoremed.failures.engines import LARGE, fastest_engine
 from airflow_autoremed.types import Classification, Source
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def classify_file(
     :param engine: see :meth:`Catalogue.matcher`.
     :raises OSError: the file cannot be read.
     """
+    if engine is None and Path(path).stat().st_size >= LARGE:
+        engine = fastest_engine()
     matcher = catalogue.matcher(engine)
     for block in _blocks(Path(path)):
         matcher.feed(block, source)

@@ -492,6 +492,17 @@ def test_overlapping_and_nested_literals_are_all_reported(engine):
     )
 
 
+def test_a_log_that_turns_out_large_is_handed_to_the_fastest_engine_with_the_same_verdict(monkeypatch):
+    monkeypatch.setattr(matching, "LARGE", 100_000)
+    monkeypatch.setattr(matching, "BLOCK", 10_000)
+    text = HEAP + "\n" + "24/05/01 10:00:00 INFO DAGScheduler: quiet\n" * 10_000 + STORY
+    matcher = CATALOGUE.matcher()
+    matcher.feed(text)
+    found = matcher.classification()
+    assert matcher._index.engine == available_engines()[0]
+    assert found == verdict(text, engine="ahocorasick")
+
+
 def test_an_unknown_engine_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="hyperscan, ahocorasick, re"):
         make_engine([b"abc"], "grep")
@@ -501,7 +512,6 @@ def test_without_a_fast_engine_matching_still_works_and_says_so(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "ahocorasick_rs", None)
-    monkeypatch.setattr("airflow_autoremed.failures.engines.find_spec", lambda name: None)
     with pytest.warns(RuntimeWarning, match="pip install ahocorasick-rs"):
         name, find = make_engine([b"abc"])
     assert name == "re"
