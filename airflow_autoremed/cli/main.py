@@ -10,6 +10,7 @@ from airflow_autoremed.cli.demo import demo
 from airflow_autoremed.cli.doctor import doctor
 from airflow_autoremed.cli.history import history, show
 from airflow_autoremed.cli.recommend import recommend
+from airflow_autoremed.cli.rules import rules_app
 
 app = typer.Typer(
     name="autoremed",
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 for command in (demo, classify, recommend, history, show, doctor):
     app.command()(command)
+app.add_typer(rules_app)
 
 
 def _print_version(wanted: bool) -> None:
