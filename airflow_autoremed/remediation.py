@@ -14,6 +14,7 @@ from airflow_autoremed.types import (
     UNKNOWN,
     Action,
     Classification,
+    Conf,
     Decision,
     FailedAttempt,
     Limits,
@@ -53,12 +54,22 @@ def decide(failed: FailedAttempt, classification: Classification, limits: Limits
                                         or the same fault came back
     any of these, but no retry is left  leave alone, naming what a next run would need
     ==================================  =====================================================================
+
+    Left alone, a try that ran patched is retried patched: what cured the first failure is not forgotten because
+    of a second one of another kind.
     """
     what = _what_failed(classification)
-    unchanged = Decision(Action.LEAVE_ALONE, "", classification, conf=failed.effective)
+    unchanged = Decision(
+        Action.LEAVE_ALONE,
+        "",
+        classification,
+        conf=failed.effective,
+        patch=_patch(failed, failed.effective) if failed.retries_left > 0 else None,
+    )
+    stop = replace(unchanged, action=Action.STOP, patch=None)
 
     if classification.restartable is Restartable.NO:
-        return replace(unchanged, action=Action.STOP, reason=f"{what} No retry can cure this.")
+        return replace(stop, reason=f"{what} No retry can cure this.")
     if classification.category == UNKNOWN and classification.rule is None:
         return replace(
             unchanged, reason="No rule names the cause of this failure, so Airflow's own retry rules apply."
@@ -66,12 +77,7 @@ def decide(failed: FailedAttempt, classification: Classification, limits: Limits
 
     advice = _recommend(failed, classification, limits)
     if advice.conf is None:
-        return replace(
-            unchanged,
-            action=Action.STOP,
-            reason=f"{what} {advice.reason}",
-            decided_by=advice.decided_by,
-        )
+        return replace(stop, reason=f"{what} {advice.reason}", decided_by=advice.decided_by)
     if dict(advice.conf) == dict(failed.effective):
         return replace(unchanged, reason=f"{what} {advice.reason}", decided_by=advice.decided_by)
     if failed.retries_left < 1:
@@ -85,7 +91,7 @@ def decide(failed: FailedAttempt, classification: Classification, limits: Limits
         f"{what} {advice.reason}",
         classification,
         conf=advice.conf,
-        patch=_patch(failed, advice),
+        patch=_patch(failed, advice.conf),
         changes=advice.changes,
         decided_by=advice.decided_by,
     )
@@ -97,13 +103,15 @@ def _recommend(failed: FailedAttempt, classification: Classification, limits: Li
     return recommend(classification, failed.baseline, failed.effective, failed.history, limits)
 
 
-def _patch(failed: FailedAttempt, advice: Recommendation) -> Patch:
+def _patch(failed: FailedAttempt, conf: Conf) -> Patch | None:
+    """The patch that gives the next try *conf*; ``None`` when that is what the author declared."""
+    if dict(conf) == dict(failed.baseline):
+        return None
     from airflow_autoremed.patching import make_patch
 
-    assert advice.conf is not None
     attempt = failed.attempt
     scope = Scope(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
-    return make_patch(failed.baseline, advice.conf, scope, from_try=attempt.try_number)
+    return make_patch(failed.baseline, conf, scope, from_try=attempt.try_number)
 
 
 def _what_failed(classification: Classification) -> str:

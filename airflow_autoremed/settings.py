@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_autoremed.spark.sizes import parse_bytes
-from airflow_autoremed.types import Limits, Mode
+from airflow_autoremed.types import Brakes, Ceilings, Limits, Mode, PatchRules
 
 SECTION = "autoremed"
 
@@ -40,6 +40,13 @@ class Settings:
     """Files or directories of the deployment's own rules, tried before ours."""
     attach_to_all: bool = False
     """Switch remediation on for every task whose operator launches Spark, without touching a Dag file."""
+    patches: PatchRules = field(default_factory=PatchRules)
+    brakes: Brakes = field(default_factory=Brakes)
+    ceilings: Ceilings = field(default_factory=Ceilings)
+    stall_timeout: float | None = None
+    """Seconds that an application may wait without any progress before its try is ended; ``None``: for ever."""
+    retention: float | None = None
+    """Seconds that ``autoremed db prune`` keeps the history, where it is not told otherwise."""
 
     @property
     def store_url(self) -> str:
@@ -91,6 +98,17 @@ def from_options(raw: Mapping[str, str]) -> Settings:
         )
     if "attach_to_all" in raw:
         values["attach_to_all"] = _boolean(raw["attach_to_all"], f"[{SECTION}] attach_to_all")
+    for name in ("stall_timeout", "retention"):
+        if name in raw:
+            values[name] = parse_duration(raw[name], where=f"[{SECTION}] {name}")
+    for name, group in _GROUPS.items():
+        values[name] = group(
+            **{
+                each.name: _GROUPED[each.name](raw[each.name], f"[{SECTION}] {each.name}")
+                for each in fields(group)
+                if each.name in raw
+            }
+        )
     limits = {each.name: raw[each.name] for each in fields(Limits) if each.name in raw}
     values["limits"] = parse_limits(limits, base=defaults.limits, where=f"[{SECTION}]")
     return replace(defaults, **values)
@@ -169,6 +187,46 @@ def _positive(value: Any, label: str, *, at_least: float = 0.0) -> float:
     return number
 
 
+def parse_duration(value: Any, *, where: str) -> float | None:
+    """Seconds from a number of them or a text such as ``90d``, ``6h``, ``15m``, ``30s``; ``None`` for ``none``.
+
+    :raises SettingsError: for anything else.
+    """
+    text = str(value).strip().lower()
+    if value is None or text in ("", "none"):
+        return None
+    unit = _DURATIONS.get(text[-1])
+    try:
+        seconds = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 < seconds < float("inf"):
+        raise SettingsError(f"{where} is {value!r}; write a duration such as '90d', '6h', '15m' or '30s'")
+    return seconds
+
+
+_DURATIONS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(value: Any, label: str) -> float:
+    seconds = parse_duration(value, where=label)
+    if seconds is None:
+        raise SettingsError(f"{label} cannot be none; write a duration such as '90d', '6h', '15m' or '30s'")
+    return seconds
+
+
+def _count_or_none(value: Any, label: str) -> int | None:
+    return None if str(value).strip().lower() in ("none", "off") else _count(value, label)
+
+
+def _memory_or_none(value: Any, label: str) -> int | None:
+    return None if str(value).strip().lower() in ("none", "unlimited") else _memory(value, label)
+
+
+def _count_or_never(value: Any, label: str) -> int:
+    return 0 if str(value).strip().lower() in ("0", "never") else _count(value, label)
+
+
 def _boolean(text: str, label: str) -> bool:
     lowered = text.lower()
     if lowered in ("true", "t", "1", "yes", "on"):
@@ -178,6 +236,22 @@ def _boolean(text: str, label: str) -> bool:
     raise SettingsError(f"{label} is {text!r}; write True or False")
 
 
+_GROUPS: dict[str, Any] = {"patches": PatchRules, "brakes": Brakes, "ceilings": Ceilings}
+_GROUPED: dict[str, Callable[[Any, str], Any]] = {
+    "promote_after": _count_or_never,
+    "promote_same_job_only": _boolean,
+    "promote_across_mapped": _boolean,
+    "patch_max_age": _duration,
+    "patch_max_idle": _duration,
+    "brake_task": _count_or_none,
+    "brake_dag": _count_or_none,
+    "brake_category": _count_or_none,
+    "brake_pause": _duration,
+    "max_extra_memory": _memory_or_none,
+    "max_extra_memory_per_dag": _memory_or_none,
+}
+"""Option to the parser of its text; the options of a group are the fields of its dataclass."""
+
 _OPTIONS = (
     "mode",
     "store",
@@ -185,6 +259,9 @@ _OPTIONS = (
     "deployment",
     "rules_paths",
     "attach_to_all",
+    "stall_timeout",
+    "retention",
+    *_GROUPED,
     *(each.name for each in fields(Limits)),
 )
 

@@ -150,15 +150,45 @@ class Recommendation:
     decided_by: str = "playbook"
 
 
+ANY = "*"
+"""Every run, or every job fingerprint, in a scope of the kind ``task``: said, never left out."""
+ANY_MAP_INDEX = -2
+"""Every mapped instance, in a scope of the kind ``task``. (-1 is Airflow's index of a task that is not mapped.)"""
+
+
 @dataclass(frozen=True)
 class Scope:
     """Which attempts a patch applies to. A scope with a missing part matches nothing."""
 
     dag_id: str
     run_id: str
+    """:data:`ANY` for the kind ``task``."""
     task_id: str
     map_index: int
     kind: str = "run"
+    """``run``: the next try of one task instance. ``task``: every coming run of the task."""
+    fingerprint: str = ANY
+    """Of the job (see :func:`airflow_autoremed.spark.fingerprint.fingerprint`) that it is for; :data:`ANY`: of
+    any."""
+
+
+class PatchState(str, Enum):
+    """Where a patch stands in its life."""
+
+    PROPOSED = "proposed"
+    """Decided, and not yet applied to a try."""
+    ACTIVE = "active"
+    """Applied to a try that has not ended yet."""
+    PROVEN = "proven"
+    """The patched try succeeded."""
+    PROMOTED = "promoted"
+    """In force for every coming run of the task."""
+    EXPIRED = "expired"
+    """Too old, or unused for too long: the next run shows whether it is still needed."""
+    REVOKED = "revoked"
+    """Did not help, cost more than it saved, or was taken back by a person."""
+    SUPERSEDED = "superseded"
+    """Another patch, or an edit of the author, took its place."""
 
 
 @dataclass(frozen=True)
@@ -198,3 +228,58 @@ class FailedAttempt:
     history: tuple[PastAttempt, ...] = ()
     """Earlier attempts of this task instance, oldest first, without this one."""
     duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """What a task's recorded runs say about one of its patches. Costs are medians, in GiB-seconds."""
+
+    proven: int
+    """Tries that succeeded with this patch."""
+    unpatched_tries: int
+    """First tries with the declared configuration."""
+    unpatched_failures: int
+    """Those of them that failed for the cause that the patch is for."""
+    cost_of_failure: float | None = None
+    """Of such a failed try."""
+    cost_unpatched: float | None = None
+    """Of a try that succeeded with the declared configuration."""
+    cost_patched: float | None = None
+    """Of a try that succeeded with the patch."""
+
+
+@dataclass(frozen=True)
+class PatchRules:
+    """When a patch that proved itself is kept for coming runs, and for how long."""
+
+    promote_after: int = 1
+    """Patched tries of the task that must have succeeded; 0: no patch ever outlives its run."""
+    promote_same_job_only: bool = False
+    """Only for the job as it is now: another application or other declared resources start fresh."""
+    promote_across_mapped: bool = False
+    """Whether the instances of a mapped task share what one of them proved."""
+    patch_max_age: float = 90 * 86400.0
+    """Seconds after which a promoted patch expires, so that the declared configuration is tried once more."""
+    patch_max_idle: float = 35 * 86400.0
+    """Seconds without use after which it expires. A little more than a month, for what runs monthly."""
+
+
+@dataclass(frozen=True)
+class Brakes:
+    """When remediation pauses because it does not help. Counts are of remediated retries that failed in a row."""
+
+    brake_task: int | None = 5
+    brake_dag: int | None = 10
+    brake_category: int | None = 20
+    """In the whole deployment."""
+    brake_pause: float = 6 * 3600.0
+    """Seconds from the last such failure on; then one remediated retry is allowed again, as a trial."""
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Memory, in bytes, that remediated tries may hold at once beyond what their tasks declare. ``None``: any."""
+
+    max_extra_memory: int | None = None
+    """In the whole deployment."""
+    max_extra_memory_per_dag: int | None = None

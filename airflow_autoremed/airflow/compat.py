@@ -31,17 +31,33 @@ __all__ = [
     "airflow_option",
     "connection_url",
     "count",
+    "dags_folder",
+    "logging_option",
     "redact",
 ]
 
 
 def airflow_option(name: str) -> str | None:
     """An option of ``[autoremed]`` from Airflow's own configuration; ``None`` where it is not set."""
+    return _option("autoremed", name)
+
+
+def logging_option(name: str) -> str | None:
+    """An option of Airflow's ``[logging]``; ``None`` where it is not set."""
+    return _option("logging", name)
+
+
+def dags_folder() -> str | None:
+    """Airflow's ``[core] dags_folder``."""
+    return _option("core", "dags_folder")
+
+
+def _option(section: str, name: str) -> str | None:
     try:
         from airflow.sdk.configuration import conf
     except ImportError:
         from airflow.configuration import conf
-    value: str | None = conf.get("autoremed", name, fallback=None)
+    value: str | None = conf.get(section, name, fallback=None)
     return value
 
 

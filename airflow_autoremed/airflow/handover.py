@@ -7,6 +7,8 @@ is checked again before use (:func:`airflow_autoremed.patching.apply`).
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,8 @@ from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PastAttempt
 KEY = "autoremed"
 _SCHEMA = 1
 _MOST_ATTEMPTS = 20
+MOST_BYTES = 48 * 1024
+"""Airflow warns of values above 64 KB."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,19 @@ class Handover:
     """The patch as JSON, unchecked."""
     attempts: tuple[PastAttempt, ...]
     """Oldest first, the attempt ``from_try`` included."""
+    max_tries: int | None = None
+    """Airflow's, when the verdict was made. Clearing a task changes it."""
+    made_at: float | None = None
+    """Seconds since the epoch."""
 
 
-def make(attempt: AttemptId, mode: Mode, decision: Decision, attempts: tuple[PastAttempt, ...]) -> Handover:
+def make(
+    attempt: AttemptId,
+    mode: Mode,
+    decision: Decision,
+    attempts: tuple[PastAttempt, ...],
+    max_tries: int | None,
+) -> Handover:
     """The handover after a failed attempt."""
     return Handover(
         from_try=attempt.try_number,
@@ -39,6 +53,8 @@ def make(attempt: AttemptId, mode: Mode, decision: Decision, attempts: tuple[Pas
         category=decision.classification.category,
         patch=None if decision.patch is None else _patch_json(decision.patch),
         attempts=attempts[-_MOST_ATTEMPTS:],
+        max_tries=max_tries,
+        made_at=round(time.time(), 3),
     )
 
 
@@ -50,26 +66,39 @@ def resource_settings(conf: Conf) -> dict[str, str]:
 
 
 def write(state_store: Any, handover: Handover) -> None:
-    """Leave *handover* in Airflow's task state store."""
-    state_store.set(
-        KEY,
-        {
-            "schema": _SCHEMA,
-            "from_try": handover.from_try,
-            "mode": handover.mode.value,
-            "category": handover.category,
-            "patch": None if handover.patch is None else dict(handover.patch),
-            "attempts": [
-                {
-                    "try_number": past.try_number,
-                    "conf": dict(past.conf),
-                    "category": past.category,
-                    "duration_s": past.duration_s,
-                }
-                for past in handover.attempts
-            ],
-        },
-    )
+    """Leave *handover* in Airflow's task state store, in at most :data:`MOST_BYTES` bytes of JSON.
+
+    What does not fit is left out, the oldest attempts first.
+
+    :raises ValueError: when the verdict alone is larger.
+    """
+    for left_out in range(len(handover.attempts) + 1):
+        value = _to_json(handover, handover.attempts[left_out:])
+        if len(json.dumps(value)) <= MOST_BYTES:
+            state_store.set(KEY, value)
+            return
+    raise ValueError(f"the patch is larger than the {MOST_BYTES} bytes that a try may leave to the next")
+
+
+def _to_json(handover: Handover, attempts: tuple[PastAttempt, ...]) -> dict[str, Any]:
+    return {
+        "schema": _SCHEMA,
+        "from_try": handover.from_try,
+        "mode": handover.mode.value,
+        "category": handover.category,
+        "patch": None if handover.patch is None else dict(handover.patch),
+        "max_tries": handover.max_tries,
+        "made_at": handover.made_at,
+        "attempts": [
+            {
+                "try_number": past.try_number,
+                "conf": dict(past.conf),
+                "category": past.category,
+                "duration_s": past.duration_s,
+            }
+            for past in attempts
+        ],
+    }
 
 
 def read(state_store: Any) -> Handover | None:
@@ -101,8 +130,15 @@ def _parse(found: Any) -> Handover | None:
         )
         for past in found["attempts"][-_MOST_ATTEMPTS:]
     )
+    max_tries, made_at = found["max_tries"], found["made_at"]
     return Handover(
-        int(found["from_try"]), Mode(found["mode"]), str(found["category"]), found["patch"], attempts
+        int(found["from_try"]),
+        Mode(found["mode"]),
+        str(found["category"]),
+        found["patch"],
+        attempts,
+        None if max_tries is None else int(max_tries),
+        None if made_at is None else float(made_at),
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from airflow_autoremed.airflow.handover import Handover
-from airflow_autoremed.types import Action, AttemptId, Conf, Decision, EvidenceLine, Mode, PastAttempt
+from airflow_autoremed.types import Action, AttemptId, Decision, EvidenceLine, Mode, PastAttempt
+
+if TYPE_CHECKING:
+    from airflow_autoremed.airflow.lifecycle import RunningAttempt
 
 log = logging.getLogger("airflow_autoremed")
 
@@ -33,16 +35,21 @@ def decided(attempt: AttemptId, decision: Decision, mode: Mode) -> None:
         log.info("[autoremed] Hint: %s", cause.hint)
 
 
-def patch_applied(attempt: AttemptId, left: Handover, baseline: Conf, changes: Mapping[str, str]) -> None:
-    """The try runs with the patch of the one before."""
+def patch_applied(attempt: AttemptId, origin: str, category: str, running: RunningAttempt) -> None:
+    """The try runs with a patch: that of an earlier try, or the one that was promoted."""
+    log.info("[autoremed] Try %d runs with the patch %s (%s):", attempt.try_number, origin, category)
+    for key, value in sorted(running.effective.items()):
+        if running.baseline.get(key) != value:
+            log.info("[autoremed]   %s: %s -> %s", key, running.baseline.get(key, "(not set)"), value)
+
+
+def cleared(attempt: AttemptId, from_try: int) -> None:
+    """Somebody cleared the task since the verdict."""
     log.info(
-        "[autoremed] Try %d runs with the patch from try %d (%s):",
+        "[autoremed] The task was cleared after try %d; try %d runs as declared, without the patch of that time",
+        from_try,
         attempt.try_number,
-        left.from_try,
-        left.category,
     )
-    for key, value in sorted(changes.items()):
-        log.info("[autoremed]   %s: %s -> %s", key, baseline.get(key, "(not set)"), value)
 
 
 def patch_rejected(attempt: AttemptId, reason: str) -> None:
@@ -56,6 +63,9 @@ def patch_rejected(attempt: AttemptId, reason: str) -> None:
 
 def healed(attempt: AttemptId, past: tuple[PastAttempt, ...]) -> None:
     """The patched try succeeded."""
+    if not past:
+        log.info("[autoremed] Try %d succeeded with the promoted patch", attempt.try_number)
+        return
     causes = ", ".join(dict.fromkeys(p.category for p in past if p.category))
     log.info("[autoremed] Try %d succeeded with the patch: healed (%s)", attempt.try_number, causes)
 

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow import handover as handovers
-from airflow_autoremed.airflow import journal
+from airflow_autoremed.airflow import journal, lost, patches
 from airflow_autoremed.airflow.guard import never_worse, warn
 from airflow_autoremed.airflow.handover import Handover
 from airflow_autoremed.airflow.options import Options, settings
@@ -49,6 +49,14 @@ class RunningAttempt:
     baseline: Conf
     effective: Conf
     tap: LogTap
+    fingerprint: str = ""
+    """Of the job, see :mod:`airflow_autoremed.spark.fingerprint`."""
+    patch_key: str | None = None
+    """Of the patch it runs with, as the store names it."""
+    standing: bool = False
+    """Whether that is the one that was promoted for the task."""
+    stopped: bool = False
+    """Ended before it ran, because of what the lost try before it died of."""
     past: tuple[PastAttempt, ...] = ()
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     clock: float = field(default_factory=time.monotonic)
@@ -57,6 +65,10 @@ class RunningAttempt:
     @property
     def patched(self) -> bool:
         return dict(self.effective) != dict(self.baseline)
+
+    def catalogue(self) -> Catalogue:
+        """The rules that hold for this task."""
+        return _load_catalogue()
 
     @property
     def duration_s(self) -> float:
@@ -78,22 +90,63 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
     if platform is None or mode is Mode.OFF or attempt in _running:
         return
     from airflow_autoremed.failures import LogTap
+    from airflow_autoremed.spark.fingerprint import fingerprint
 
     baseline = platform.read_conf(operator)
     running = RunningAttempt(
-        attempt, operator, platform, options, mode, baseline, baseline, LogTap(_load_catalogue)
+        attempt,
+        operator,
+        platform,
+        options,
+        mode,
+        baseline,
+        baseline,
+        LogTap(_load_catalogue),
+        fingerprint=fingerprint(baseline, platform.job(operator)),
     )
     _running.clear()
     _running[attempt] = running
-    if attempt.try_number > 1:
-        left = _read_handover(context, attempt)
-        if left is not None:
-            running.past = left.attempts
-            _apply_patch(running, left)
+    _choose_patch(running, context)
     try:
         platform.tap(operator, running.tap.write)
     except Exception as error:  # noqa: BLE001 - without a tap the exception text is still evidence
         warn("attaching to the log", error)
+
+
+def _choose_patch(running: RunningAttempt, context: Mapping[str, Any]) -> None:
+    """Begin with the patch that the try before left, else with the one that was promoted for the task."""
+    ti, attempt = context["ti"], running.attempt
+    left = _read_handover(context, attempt) if attempt.try_number > 1 else None
+    if left is not None and _cleared_since(left, ti):
+        journal.cleared(attempt, left.from_try)
+    else:
+        if left is not None:
+            running.past = left.attempts
+        if attempt.try_number > 1 and _continue(running, left, ti):
+            return
+    patches.begin_with_standing(running)
+
+
+def _continue(running: RunningAttempt, left: Handover | None, ti: Any) -> bool:
+    """Go on from the tries before: with their patch, or with what is decided now about one that was lost."""
+    lost_try = lost.lost_try(running, left)
+    if lost_try is not None:
+        decision = lost.decide(running, lost_try, left, retries_left(ti))
+        if decision.action is Action.STOP and running.mode is Mode.ACT:
+            running.decision, running.stopped = decision, True
+            lost.stop_instead(running.operator, decision.reason)
+            return True
+        if decision.action is Action.REMEDIATE and decision.patch is not None:
+            return patches.begin_with(running, decision.patch, decision.classification.category)
+    if left is None or left.patch is None or left.mode is not Mode.ACT:
+        return False
+    return patches.begin_with(running, left.patch, left.category, again=lost_try is not None)
+
+
+def _cleared_since(left: Handover, ti: Any) -> bool:
+    """Whether the task was cleared after the verdict. Airflow grants new tries then, counted from the last one."""
+    now = getattr(ti, "max_tries", None)
+    return left.max_tries is not None and now is not None and int(now) != left.max_tries
 
 
 @never_worse("deciding about the failure")
@@ -130,6 +183,7 @@ def after_failure(
     decision = remediation.handle(
         failed, running.tap, _evidence(running, exception), options.effective_limits()
     )
+    decision = _within_bounds(running, decision)
     this = PastAttempt(
         handovers.resource_settings(running.effective),
         decision.classification.category,
@@ -137,23 +191,56 @@ def after_failure(
         duration_s=round(running.duration_s, 1),
         try_number=running.attempt.try_number,
     )
-    left = handovers.make(running.attempt, running.mode, decision, (*running.past, this))
-    recorder = Recorder.current()
+    max_tries = getattr(context["ti"], "max_tries", None)
+    left = handovers.make(running.attempt, running.mode, decision, (*running.past, this), max_tries)
     handed_over = _leave(context, left) if use_state_store else False
-    handed_over = recorder.failure(running, decision) or handed_over
+    handed_over = Recorder.current().failure(running, decision, max_tries) or handed_over
     if decision.action is Action.REMEDIATE and not handed_over:
-        decision = replace(
+        decision = _left_alone(
+            running,
             decision,
-            action=Action.LEAVE_ALONE,
-            conf=running.effective,
-            patch=None,
-            changes={},
-            reason=f"{decision.reason} It could not be handed to the next try, which runs unchanged.",
+            "It could not be handed to the next try, which runs unchanged.",
+            keep_patch=False,
         )
     running.decision = decision
     journal.decided(running.attempt, decision, running.mode)
     _count(decision, running.mode)
     return _to_carry_out(running, decision)
+
+
+def _within_bounds(running: RunningAttempt, decision: Decision) -> Decision:
+    """*decision*, unless remediation pauses or the next try may not hold that much memory."""
+    if decision.action is Action.LEAVE_ALONE and running.standing:
+        return replace(decision, patch=None)  # the promoted patch is found again by itself
+    if decision.action is not Action.REMEDIATE or running.mode is not Mode.ACT:
+        return decision
+    recorder = Recorder.current()
+    why = recorder.brake(running.attempt, decision.classification.category)
+    if why is None:
+        from airflow_autoremed.spark.allocation import total
+
+        following = replace(running.attempt, try_number=running.attempt.try_number + 1)
+        refused = recorder.grant(following, total(decision.conf) - total(running.baseline))
+        why = None if refused is None else f"The next try runs unchanged: {refused}."
+    return decision if why is None else _left_alone(running, decision, why, keep_patch=True)
+
+
+def _left_alone(running: RunningAttempt, decision: Decision, why: str, *, keep_patch: bool) -> Decision:
+    """*decision* without its changes: the next try runs as this one did, or as declared."""
+    patch = None
+    if keep_patch and running.patched and not running.standing:
+        from airflow_autoremed.patching import diff
+
+        assert decision.patch is not None
+        patch = replace(decision.patch, operations=diff(running.baseline, running.effective))
+    return replace(
+        decision,
+        action=Action.LEAVE_ALONE,
+        conf=running.effective,
+        patch=patch,
+        changes={},
+        reason=f"{decision.reason} {why}",
+    )
 
 
 @never_worse("recording the success")
@@ -174,7 +261,7 @@ def after_success(context: Mapping[str, Any]) -> None:
 def after_final_failure(context: Mapping[str, Any]) -> None:
     """Record a failure that nobody asked us about (``AirflowFailException`` bypasses the retry policy)."""
     running = _running.pop(attempt_id(context["ti"]), None)
-    if running is not None and running.decision is None:
+    if running is not None and (running.decision is None or running.stopped):
         Recorder.current().ended(running, succeeded=False)
 
 
@@ -234,25 +321,6 @@ def _leave(context: Mapping[str, Any], left: Handover) -> bool:
         warn("handing the decision to the next try", error)
         return False
     return True
-
-
-def _apply_patch(running: RunningAttempt, left: Handover) -> None:
-    if left.patch is None or left.mode is not Mode.ACT or running.mode is not Mode.ACT:
-        return
-    from airflow_autoremed import patching
-
-    try:
-        patch = patching.from_json(left.patch)
-        patched = patching.apply(
-            patch, running.baseline, attempt=running.attempt, limits=running.options.effective_limits()
-        )
-    except patching.PatchRejected as error:
-        journal.patch_rejected(running.attempt, str(error))
-        return
-    changes = {key: value for key, value in patched.items() if running.baseline.get(key) != value}
-    running.platform.write_conf(running.operator, changes)
-    running.effective = running.platform.read_conf(running.operator)
-    journal.patch_applied(running.attempt, left, running.baseline, changes)
 
 
 def _evidence(running: RunningAttempt, exception: BaseException) -> Iterable[tuple[Source, str]]:

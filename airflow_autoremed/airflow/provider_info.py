@@ -45,6 +45,44 @@ def get_provider_info() -> dict[str, Any]:
                     "max_growth": _option(
                         "Ceiling of every memory setting, as a multiple of the declared value.", "8"
                     ),
+                    "max_extra_memory": _option(
+                        "Memory that remediated tries of the deployment may hold at once beyond what their tasks "
+                        "declare. Empty: any.",
+                        "",
+                    ),
+                    "max_extra_memory_per_dag": _option("The same for each Dag. Empty: any.", ""),
+                    "promote_after": _option(
+                        "Patched tries that must have succeeded before coming runs of the task begin with the "
+                        "patch; never: a patch does not outlive its run.",
+                        "1",
+                    ),
+                    "promote_same_job_only": _option(
+                        "Promote only for the same application with the same declared resources.", "False"
+                    ),
+                    "promote_across_mapped": _option(
+                        "Let the instances of a mapped task share what one of them proved.", "False"
+                    ),
+                    "patch_max_age": _option(
+                        "After this, a promoted patch expires, and the declared configuration is tried again.",
+                        "90d",
+                    ),
+                    "patch_max_idle": _option("The same when no run used it for so long.", "35d"),
+                    "brake_task": _option(
+                        "Remediated tries of one task that fail in a row before its remediation pauses. none: never.",
+                        "5",
+                    ),
+                    "brake_dag": _option("The same for all tasks of a Dag.", "10"),
+                    "brake_category": _option("The same for one category in the whole deployment.", "20"),
+                    "brake_pause": _option("How long such a pause lasts.", "6h"),
+                    "stall_timeout": _option(
+                        "End an application that waited this long without any progress, such as 15m. "
+                        "Empty: never.",
+                        "",
+                    ),
+                    "retention": _option(
+                        "How long `autoremed db prune` keeps the history, such as 180d. Empty: it has to be told.",
+                        "",
+                    ),
                 },
             }
         },

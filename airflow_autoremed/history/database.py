@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from airflow_autoremed.history import schema
+from airflow_autoremed.history import readiness, schema
 from airflow_autoremed.history.records import StoreError
 
 T = TypeVar("T")
@@ -22,30 +24,34 @@ T = TypeVar("T")
 _TRIES = 5
 """How often a transaction is tried that collided with another process's."""
 
+_KNOW_CONNECT_TIMEOUT = ("psycopg2", "psycopg", "pymysql", "mysqldb")
+"""Drivers with an argument ``connect_timeout``, in seconds."""
+
 
 class Database:
     """An engine whose tables are ready.
 
     :param url: a SQLAlchemy URL.
-    :param patience_s: seconds to wait for another process's lock, and for a connection.
+    :param patience_s: seconds to wait for a connection, and for another process's lock.
     :raises StoreError: when the tables cannot be used by this code.
     """
 
     schema_version = schema.VERSION
 
     def __init__(self, url: str, patience_s: float) -> None:
-        self.engine = _engine(make_url(url), patience_s)
+        self.engine = make_engine(url, patience_s)
+        self._patience_s = patience_s
         # The same connections; transactions begin as _begin_sqlite wants it for writing.
         self._writing = self.engine.execution_options(autoremed_writes=True)
         try:
-            schema.make_ready(self.engine)
+            readiness.make_ready(self.engine)
         except BaseException:
             self.engine.dispose()
             raise
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """The result of *work*, which only reads."""
-        with self.engine.connect() as connection:
+        with self._mended(), self.engine.connect() as connection:
             return work(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
@@ -54,14 +60,16 @@ class Database:
         Tried again when another process inserted the same row at the same time, or the database broke up a
         deadlock: *work* must bear being run twice.
         """
-        for attempt in range(1, _TRIES + 1):
-            try:
-                with self._writing.begin() as connection:
-                    return work(connection)
-            except DBAPIError as error:  # noqa: PERF203 - trying again is what the loop is for
-                if attempt == _TRIES or not _collided(error):
-                    raise
-                time.sleep(0.01 * 2**attempt)
+        until = time.monotonic() + self._patience_s
+        with self._mended():
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    with self._writing.begin() as connection:
+                        return work(connection)
+                except DBAPIError as error:  # noqa: PERF203 - trying again is what the loop is for
+                    if attempt == _TRIES or time.monotonic() > until or not _collided(error):
+                        raise
+                    time.sleep(0.01 * 2**attempt * random.uniform(0.5, 1.5))
         raise AssertionError("unreachable")
 
     def probe_write(self) -> None:
@@ -70,6 +78,19 @@ class Database:
             row = {"name": "schema_version", "value": str(schema.VERSION)}
             put(connection, schema.meta, row, by=("name",))
             transaction.rollback()
+
+    @contextmanager
+    def _mended(self) -> Iterator[None]:
+        """After an error the next operation has a new connection.
+
+        A connection keeps what was wrong with its server when it was made: one to a server that has become
+        read-only stays read-only after the others have moved on.
+        """
+        try:
+            yield
+        except DBAPIError:
+            self.engine.dispose()
+            raise
 
     def close(self) -> None:
         """Give the connections back."""
@@ -116,20 +137,61 @@ def _collided(error: DBAPIError) -> bool:
     return state in ("40001", "40P01") or number in (1213, 1205)
 
 
-def _engine(url: URL, patience_s: float) -> Engine:
-    # A worker lives for one task and does one thing at a time: one connection is enough, and a second one only
-    # while the first is still being given back. Parameters are hidden from error messages: they hold conf values.
-    if url.get_backend_name() != "sqlite":
-        return create_engine(
-            url,
-            future=True,  # the manners of SQLAlchemy 2 on 1.4
-            pool_size=1,
-            max_overflow=1,
-            pool_timeout=patience_s,
-            pool_pre_ping=True,
-            pool_recycle=1800,
-            hide_parameters=True,
-        )
+def make_engine(url: str, patience_s: float, *, statements_s: float | None = None) -> Engine:
+    """An engine for a process that does one thing at a time.
+
+    A worker lives for one task: one connection is enough, and a second one only while the first is still being given
+    back. Parameters are hidden from error messages: they hold conf values.
+
+    :param patience_s: seconds to wait for a connection, and for another process's lock.
+    :param statements_s: seconds that a statement may take where the server can be told so; *patience_s* unless
+        said. Whoever gave up waiting leaves nothing behind that waits on the server for hours, once per task.
+    """
+    parsed = make_url(url)
+    limit_s = patience_s if statements_s is None else statements_s
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite_engine(parsed, patience_s)
+    options: dict[str, Any] = {}
+    if backend in ("mysql", "mariadb"):
+        # As Airflow has it. The default locks the gaps between keys, in which the attempts of others would go.
+        options["isolation_level"] = "READ COMMITTED"
+    if parsed.get_driver_name() in _KNOW_CONNECT_TIMEOUT and "connect_timeout" not in parsed.query:
+        # Whole seconds; libpq takes 1 for 2.
+        options["connect_args"] = {"connect_timeout": max(2, math.ceil(patience_s))}
+    engine = create_engine(
+        parsed,
+        future=True,  # the manners of SQLAlchemy 2 on 1.4
+        pool_size=1,
+        max_overflow=1,
+        pool_timeout=patience_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        hide_parameters=True,
+        **options,
+    )
+    if backend == "postgresql":
+        milliseconds = max(1, math.ceil(limit_s * 1000))
+
+        def limit_statements(connection: Connection) -> None:
+            # For this transaction only: a connection from pgbouncer is somebody else's in the next one.
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
+
+        event.listen(engine, "begin", limit_statements)
+    elif backend in ("mysql", "mariadb"):
+        seconds = max(1, math.ceil(limit_s))
+
+        def limit_waits(connection: Any, _record: Any) -> None:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(
+                    f"SET SESSION innodb_lock_wait_timeout = {seconds}, SESSION lock_wait_timeout = {seconds}"
+                )
+
+        event.listen(engine, "connect", limit_waits)
+    return engine
+
+
+def _sqlite_engine(url: URL, patience_s: float) -> Engine:
     from sqlalchemy.pool import NullPool
 
     _prepare_sqlite_file(url)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
 from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.types import Conf, EvidenceLine, Source
+
+E = TypeVar("E", bound=Enum)
 
 MAX_EXCERPT = 16 * 1024
 MAX_REASON = 2 * 1024
@@ -136,3 +139,11 @@ def _load(text: str, expected: type) -> Any:
     if not isinstance(found, expected):
         raise StoreError(f"a value in it is not the JSON that was written: {text[:40]!r}")
     return found
+
+
+def word(words: type[E], text: str) -> E:
+    """:raises StoreError: when *text* is none of *words*."""
+    try:
+        return words(text)
+    except ValueError:
+        raise StoreError(f"it names {text[:40]!r} as {words.__name__.lower()}, which is none") from None

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
 from airflow_autoremed.history import encoding, schema
-from airflow_autoremed.history.records import HistoryRow, StoredVerdict, StoreError
+from airflow_autoremed.history.records import HistoryRow, StoredVerdict
 from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, Patch, Scope
-
-E = TypeVar("E", bound=Enum)
 
 _attempts, _decisions, _patches, _outcomes = (
     schema.attempts,
@@ -88,11 +85,14 @@ def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> Stor
             _decisions.c.mode,
             _decisions.c.reason,
             _decisions.c.category,
+            _decisions.c.max_tries,
+            _decisions.c.decided_at,
             _patches.c.kind,
             _patches.c.dag_id,
             _patches.c.run_id,
             _patches.c.task_id,
             _patches.c.map_index,
+            _patches.c.fingerprint,
             _patches.c.from_try,
             _patches.c.operations,
         )
@@ -103,12 +103,26 @@ def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> Stor
     if row is None:
         return None
     patch = None
-    if row.operations is not None:
-        scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, kind=row.kind)
+    # A patch that was promoted since is no longer this instance's own: it is found as the task's.
+    if row.operations is not None and row.kind == "run":
+        scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, fingerprint=row.fingerprint)
         patch = Patch(encoding.to_operations(row.operations), scope, row.from_try)
     return StoredVerdict(
-        attempt, _word(Action, row.action), _word(Mode, row.mode), row.reason, row.category, patch
+        attempt,
+        encoding.word(Action, row.action),
+        encoding.word(Mode, row.mode),
+        row.reason,
+        row.category,
+        patch,
+        row.max_tries,
+        encoding.to_moment(row.decided_at),
     )
+
+
+def outcome(connection: Connection, deployment: str, attempt: AttemptId) -> bool | None:
+    key = schema.attempt_key(deployment, attempt)
+    found = connection.execute(select(_outcomes.c.succeeded).where(_outcomes.c.key == key)).scalar()
+    return None if found is None else bool(found)
 
 
 def recent(
@@ -149,8 +163,8 @@ def _row(row: Row[Any]) -> HistoryRow:
         patched=bool(row.patched),
         baseline=encoding.to_conf(row.baseline),
         effective=encoding.to_conf(row.effective),
-        action=None if row.action is None else _word(Action, row.action),
-        mode=None if row.mode is None else _word(Mode, row.mode),
+        action=None if row.action is None else encoding.word(Action, row.action),
+        mode=None if row.mode is None else encoding.word(Mode, row.mode),
         category=row.category,
         rule=row.rule,
         reason=row.reason,
@@ -164,10 +178,3 @@ def _row(row: Row[Any]) -> HistoryRow:
         duration_s=row.duration_s,
         gib_seconds=row.gib_seconds,
     )
-
-
-def _word(words: type[E], text: str) -> E:
-    try:
-        return words(text)
-    except ValueError:
-        raise StoreError(f"it names {text[:40]!r} as {words.__name__.lower()}, which is none") from None

@@ -10,28 +10,21 @@ from datetime import datetime, timezone
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from airflow_autoremed.history import encoding, schema
+from airflow_autoremed.history import encoding, patches, schema
 from airflow_autoremed.history.database import put
-from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, Patch
+from airflow_autoremed.history.records import Beginning, Ending, Verdict
+from airflow_autoremed.types import AttemptId
 
 
-def attempt(
-    connection: Connection,
-    deployment: str,
-    attempt: AttemptId,
-    *,
-    baseline: Conf,
-    effective: Conf,
-    operator: str,
-    started_at: datetime,
-    patched: bool,
-) -> None:
-    row = _identity(deployment, attempt) | {
-        "operator": encoding.clip(operator, encoding.MAX_NAME),
-        "baseline": encoding.conf_to_json(baseline),
-        "effective": encoding.conf_to_json(effective),
-        "patched": patched,
-        "started_at": encoding.to_text(started_at),
+def beginning(connection: Connection, deployment: str, begun: Beginning) -> None:
+    row = _identity(deployment, begun.attempt) | {
+        "operator": encoding.clip(begun.operator, encoding.MAX_NAME),
+        "baseline": encoding.conf_to_json(begun.baseline),
+        "effective": encoding.conf_to_json(begun.effective),
+        "patched": begun.patched,
+        "fingerprint": begun.fingerprint,
+        "patch_key": begun.patch_key,
+        "started_at": encoding.to_text(begun.started_at),
     }
     # A deferred task begins the same try again when it resumes: the first beginning is the attempt's.
     known = connection.execute(
@@ -43,63 +36,71 @@ def attempt(
         row,
         keep=("recorded_at", "started_at") if known else ("recorded_at",),
     )
+    if begun.patch_key is not None:
+        patches.applied(connection, begun.patch_key, begun.attempt)
 
 
-def decision(
+def verdict(
     connection: Connection,
     deployment: str,
     attempt: AttemptId,
-    decision: Decision,
+    found: Verdict,
     *,
-    mode: Mode,
-    excerpt: str,
+    fingerprint: str | None = None,
 ) -> None:
     key = _make_known(connection, deployment, attempt)
-    found = decision.classification
+    decision, cause = found.decision, found.decision.classification
     put(
         connection,
         schema.decisions,
         {
             "key": key,
             "action": decision.action.value,
-            "mode": mode.value,
-            "category": encoding.clip(found.category, encoding.MAX_NAME),
-            "rule": None if found.rule is None else encoding.clip(found.rule, encoding.MAX_NAME),
-            "restartable": found.restartable.value,
-            "memory_configuration": found.memory_configuration,
+            "mode": found.mode.value,
+            "category": encoding.clip(cause.category, encoding.MAX_NAME),
+            "rule": None if cause.rule is None else encoding.clip(cause.rule, encoding.MAX_NAME),
+            "restartable": cause.restartable.value,
+            "memory_configuration": cause.memory_configuration,
             "reason": encoding.clip(decision.reason, encoding.MAX_REASON),
             "decided_by": encoding.clip(decision.decided_by, 64),
-            "lines": encoding.lines_to_json(found.lines),
+            "lines": encoding.lines_to_json(cause.lines),
             "conf": encoding.conf_to_json(decision.conf),
             "changes": encoding.to_json({name: list(pair) for name, pair in decision.changes.items()}),
-            "excerpt": encoding.clip_around(excerpt, encoding.MAX_EXCERPT),
+            "excerpt": encoding.clip_around(found.excerpt, encoding.MAX_EXCERPT),
             "decided_at": encoding.to_text(_now()),
+            "max_tries": found.max_tries,
+            "template": None
+            if found.template is None
+            else encoding.clip(found.template, encoding.MAX_REASON),
+            "template_id": found.template_id,
+            "opinion": None if found.opinion is None else encoding.clip(found.opinion, encoding.MAX_REASON),
         },
     )
     if decision.patch is not None:
-        put(connection, schema.patches, _patch(key, deployment, decision.patch), keep=("created_at",))
+        patches.propose(
+            connection,
+            deployment,
+            key,
+            attempt,
+            decision.patch,
+            category=cause.category,
+            fingerprint=fingerprint,
+            why=decision.reason,
+        )
     else:
-        connection.execute(schema.patches.delete().where(schema.patches.c.key == key))
+        patches.withdraw(connection, key)
 
 
-def outcome(
-    connection: Connection,
-    deployment: str,
-    attempt: AttemptId,
-    *,
-    succeeded: bool,
-    ended_at: datetime,
-    duration_s: float | None,
-    gib_seconds: float | None,
-) -> None:
+def ending(connection: Connection, deployment: str, attempt: AttemptId, ended: Ending) -> None:
     row = {
         "key": _make_known(connection, deployment, attempt),
-        "succeeded": succeeded,
-        "ended_at": encoding.to_text(ended_at),
-        "duration_s": duration_s,
-        "gib_seconds": gib_seconds,
+        "succeeded": ended.succeeded,
+        "ended_at": encoding.to_text(ended.ended_at),
+        "duration_s": ended.duration_s,
+        "gib_seconds": ended.gib_seconds,
     }
     put(connection, schema.outcomes, row)
+    patches.release(connection, str(row["key"]))
 
 
 def _make_known(connection: Connection, deployment: str, attempt: AttemptId) -> str:
@@ -120,22 +121,6 @@ def _identity(deployment: str, attempt: AttemptId) -> dict[str, str | int | bool
         "map_index": attempt.map_index,
         "try_number": attempt.try_number,
         "recorded_at": encoding.to_text(_now()),
-    }
-
-
-def _patch(key: str, deployment: str, patch: Patch) -> dict[str, str | int]:
-    scope = patch.scope
-    return {
-        "key": key,
-        "kind": scope.kind,
-        "deployment": deployment,
-        "dag_id": scope.dag_id,
-        "run_id": scope.run_id,
-        "task_id": scope.task_id,
-        "map_index": scope.map_index,
-        "from_try": patch.from_try,
-        "operations": encoding.to_json([dict(operation) for operation in patch.operations]),
-        "created_at": encoding.to_text(_now()),
     }
 
 

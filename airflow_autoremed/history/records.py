@@ -2,15 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from airflow_autoremed.types import Action, AttemptId, Conf, EvidenceLine, Mode, Patch
+from airflow_autoremed.types import (
+    Action,
+    AttemptId,
+    Conf,
+    Decision,
+    EvidenceLine,
+    Mode,
+    Patch,
+    PatchState,
+    TaskRecord,
+)
 
 
 class StoreError(Exception):
     """Anything that keeps the store from doing what it was asked. The only error that a store raises."""
+
+
+Judge = Callable[[str, TaskRecord], tuple[bool, str]]
+"""Whether to ``promote`` a patch, or to ``keep`` a promoted one, and why: the policy, which is not the store's."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """An attempt as it began."""
+
+    attempt: AttemptId
+    baseline: Conf
+    """The declared configuration."""
+    effective: Conf
+    """The configuration it runs with."""
+    operator: str
+    """The name of the operator's class."""
+    started_at: datetime
+    patched: bool = False
+    """Whether a patch was applied."""
+    fingerprint: str | None = None
+    """Of the job (:mod:`airflow_autoremed.spark.fingerprint`)."""
+    patch_key: str | None = None
+    """Of the patch that was applied."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended."""
+
+    succeeded: bool
+    ended_at: datetime
+    duration_s: float | None = None
+    gib_seconds: float | None = None
+    """Memory of all its containers times the time they were held, where known."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about a failed attempt."""
+
+    decision: Decision
+    mode: Mode
+    excerpt: str = ""
+    """Of the evidence, for people; 16 KB of it are kept."""
+    max_tries: int | None = None
+    """Airflow's, at that time: clearing the task changes it."""
+    template: str | None = None
+    """Of an unclassified failure: its text with everything particular masked."""
+    template_id: str | None = None
+    opinion: str | None = None
+    """JSON of the text model's second opinion."""
+
+
+@dataclass(frozen=True)
+class StandingPatch:
+    """A patch in force for every coming run of a task, as it was found in the store: not validated."""
+
+    key: str
+    patch: Patch
+    category: str
+    since: datetime
+    last_used: datetime | None
+
+
+@dataclass(frozen=True)
+class PatchRow:
+    """A patch and its life so far, for people."""
+
+    key: str
+    patch: Patch
+    category: str
+    state: PatchState
+    state_at: datetime | None
+    created_at: datetime | None
+    last_used_at: datetime | None
+    changes: tuple[PatchChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class PatchChange:
+    """One change in the life of a patch."""
+
+    at: datetime | None
+    who: str
+    from_state: str | None
+    to_state: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -24,6 +122,8 @@ class StoredVerdict:
     category: str
     patch: Patch | None
     """As it was found in the store, which others may write to: nothing in it has been validated."""
+    max_tries: int | None = None
+    decided_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -55,3 +155,9 @@ class HistoryRow:
     duration_s: float | None = None
     gib_seconds: float | None = None
     """Memory of all containers times the time they were held, in GiB-seconds."""
+
+
+def name_of(attempt: AttemptId) -> str:
+    """An attempt as it is named where a change says who."""
+    mapped = f" [{attempt.map_index}]" if attempt.map_index >= 0 else ""
+    return f"{attempt.dag_id}.{attempt.task_id}{mapped} {attempt.run_id} try {attempt.try_number}"

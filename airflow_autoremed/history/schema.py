@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -25,21 +25,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    inspect,
-    select,
 )
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
-from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.types import AttemptId, Scope
 
-VERSION = 1
-"""The version of the schema that this code reads and writes."""
-
-_SETTLE_S = 1.0
-"""How long tables that stand without a version may be another process's work in progress: MySQL commits every
-CREATE TABLE by itself."""
+VERSION = 2
+"""The version of the schema that this code reads and writes; the last file in ``migrations/versions`` leads to it."""
 
 metadata = MetaData()
 
@@ -77,7 +68,9 @@ attempts = Table(
     Column("operator", String(_NAME)),
     Column("baseline", Text),
     Column("effective", Text),
+    Column("fingerprint", String(64)),
     Column("patched", Boolean(create_constraint=False)),
+    Column("patch_key", String(64), index=True),
     Column("started_at", String(32)),
     Column("recorded_at", String(32), nullable=False),
     Index("ix_autoremed_attempts_task", "deployment", "dag_id", "task_id"),
@@ -102,23 +95,60 @@ decisions = Table(
     Column("changes", Text, nullable=False),
     Column("excerpt", Text, nullable=False),
     Column("decided_at", String(32), nullable=False),
+    Column("max_tries", Integer),
+    Column("template", Text),
+    Column("template_id", String(16)),
+    Column("opinion", Text),
     **_TABLE,
 )
 
 patches = Table(
     "autoremed_patches",
     metadata,
-    _key(),
+    _key(),  # of the failed attempt whose verdict it is
     Column("kind", String(16), nullable=False),
     Column("deployment", String(64), nullable=False),
     Column("dag_id", String(_NAME), nullable=False),
     Column("run_id", String(_NAME), nullable=False),
     Column("task_id", String(_NAME), nullable=False),
     Column("map_index", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
     Column("from_try", Integer, nullable=False),
     Column("operations", Text, nullable=False),
     Column("created_at", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("state_at", String(32), nullable=False),
+    Column("category", String(_NAME), nullable=False),
+    Column("succeeded", Boolean(create_constraint=False)),  # of the last try that it was applied to
+    Column("settled_at", String(32)),
+    Column("last_used_at", String(32)),
     Index("ix_autoremed_patches_task", "deployment", "dag_id", "task_id"),
+    Index("ix_autoremed_patches_category", "deployment", "category"),
+    **_TABLE,
+)
+
+grants = Table(
+    "autoremed_grants",
+    metadata,
+    _key(),  # of the attempt that holds the memory
+    Column("deployment", String(64), nullable=False),
+    Column("dag_id", String(_NAME), nullable=False),
+    Column("extra_bytes", BigInteger, nullable=False),
+    Column("held_until", String(32), nullable=False),
+    Index("ix_autoremed_grants_held", "deployment", "held_until"),
+    **_TABLE,
+)
+
+patch_changes = Table(
+    "autoremed_patch_changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("patch_key", String(64), nullable=False, index=True),
+    Column("at", String(32), nullable=False),
+    Column("who", String(_NAME), nullable=False),
+    Column("from_state", String(16)),
+    Column("to_state", String(16), nullable=False),
+    Column("why", Text, nullable=False),
     **_TABLE,
 )
 
@@ -136,72 +166,16 @@ outcomes = Table(
 
 def instance_key(deployment: str, where: AttemptId | Scope) -> str:
     """Names a task instance of a deployment, whatever its try."""
-    return _digest(deployment, where.dag_id, where.run_id, where.task_id, where.map_index)
+    return digest(deployment, where.dag_id, where.run_id, where.task_id, where.map_index)
 
 
 def attempt_key(deployment: str, attempt: AttemptId) -> str:
     """Names an attempt of a deployment."""
-    return _digest(
+    return digest(
         deployment, attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index, attempt.try_number
     )
 
 
-def _digest(*parts: str | int) -> str:
+def digest(*parts: str | int) -> str:
+    """A name of fixed length for *parts*, of which no two lists share one."""
     return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
-
-
-def make_ready(engine: Engine) -> None:
-    """Create the tables if there are none; otherwise make sure that they are of the version this code knows.
-
-    :raises StoreError: when they are newer than the code, or not all there.
-    """
-    until = time.monotonic() + _SETTLE_S
-    while True:
-        with engine.connect() as connection:
-            present, version = _found(connection)
-        if version is not None and version > VERSION:
-            raise StoreError(
-                f"its tables are of schema version {version}, newer than the {VERSION} that this "
-                "airflow-autoremed knows; upgrade airflow-autoremed here, or give it a store of its own"
-            )
-        missing = sorted(set(metadata.tables) - present)
-        if version == VERSION and not missing:
-            return
-        if not present:
-            try:
-                _create(engine)
-            except DBAPIError:
-                # Another process may have created them in this very moment; if not, the fault comes again.
-                if time.monotonic() > until:
-                    raise
-        elif time.monotonic() > until:
-            raise StoreError(
-                f"its tables are half-made ({_what_is_wrong(version, missing)}); "
-                "drop the tables whose names begin with autoremed_, or give airflow-autoremed another store"
-            )
-        time.sleep(0.02)
-
-
-def _found(connection: Connection) -> tuple[set[str], int | None]:
-    present = set(inspect(connection).get_table_names()) & set(metadata.tables)
-    if meta.name not in present:
-        return present, None
-    text = connection.execute(select(meta.c.value).where(meta.c.name == "schema_version")).scalar()
-    try:
-        return present, None if text is None else int(text)
-    except ValueError:
-        raise StoreError(f"its schema version is {str(text)[:40]!r}, which is not a number") from None
-
-
-def _create(engine: Engine) -> None:
-    with engine.execution_options(autoremed_writes=True).begin() as connection:
-        metadata.create_all(connection, checkfirst=False)
-        connection.execute(meta.insert().values(name="schema_version", value=str(VERSION)))
-
-
-def _what_is_wrong(version: int | None, missing: list[str]) -> str:
-    if missing:
-        return f"missing: {', '.join(missing)}"
-    if version is None:
-        return "they have no schema version"
-    return f"they have schema version {version}, not {VERSION}"

@@ -11,14 +11,27 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_autoremed.history import urls
 from airflow_autoremed.history.deadline import OverrunError, within
-from airflow_autoremed.history.records import HistoryRow, StoredVerdict, StoreError
-from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PastAttempt
+from airflow_autoremed.history.records import (
+    Beginning,
+    Ending,
+    HistoryRow,
+    Judge,
+    PatchRow,
+    StandingPatch,
+    StoredVerdict,
+    StoreError,
+    Verdict,
+)
+from airflow_autoremed.types import AttemptId, Ceilings, PastAttempt, Patch, PatchRules, PatchState
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from airflow_autoremed.history.database import Database
 
 T = TypeVar("T")
 
+_NEVER_PROMOTE = PatchRules(promote_after=0)
 _MAX_DEPLOYMENT = 64
 _MAX_MESSAGE = 500
 _PAUSE_IN_DEADLINES = 12
@@ -81,91 +94,163 @@ class Store:
         if database is not None:
             self._guarded(database.close)
 
-    def record_attempt(
+    def record(
         self,
         attempt: AttemptId,
         *,
-        baseline: Conf,
-        effective: Conf,
-        operator: str,
-        started_at: datetime,
-        patched: bool,
-    ) -> None:
-        """An attempt begins, or resumes after a deferral: its first beginning stays.
+        begun: Beginning | None = None,
+        verdict: Verdict | None = None,
+        ended: Ending | None = None,
+        rules: PatchRules = _NEVER_PROMOTE,
+        judge: Judge | None = None,
+    ) -> list[str]:
+        """Record what is known of *attempt*, all of it or nothing.
 
-        :param baseline: the declared configuration.
-        :param effective: the configuration it runs with.
-        :param operator: the name of the operator's class.
-        :param patched: whether a patch was applied.
+        An attempt that resumes after a deferral begins again: its first beginning stays. Deciding again replaces
+        the former decision.
+
+        :param rules: when a patch that the attempt ran with is promoted, and what for.
+        :param judge: says whether it is worth it; without one, ending changes no patch.
+        :return: what became of patches because of it, in sentences for the task's log.
         """
 
-        def work(database: Database) -> None:
-            from airflow_autoremed.history import recording
-
-            database.write(
-                lambda connection: recording.attempt(
-                    connection,
-                    self.deployment,
-                    attempt,
-                    baseline=baseline,
-                    effective=effective,
-                    operator=operator,
-                    started_at=started_at,
-                    patched=patched,
-                )
+        def work(database: Database) -> list[str]:
+            return database.write(
+                lambda connection: self._record(connection, attempt, begun, verdict, ended, rules, judge)
             )
 
-        self._do(work)
+        return self._do(work)
 
-    def record_decision(
-        self, attempt: AttemptId, decision: Decision, *, mode: Mode, excerpt: str = ""
-    ) -> None:
-        """*attempt* failed, and *decision* was made about it. Deciding again replaces the former decision.
-
-        :param excerpt: of the evidence, for people; 16 KB of it are kept.
-        """
-
-        def work(database: Database) -> None:
-            from airflow_autoremed.history import recording
-
-            database.write(
-                lambda connection: recording.decision(
-                    connection, self.deployment, attempt, decision, mode=mode, excerpt=excerpt
-                )
-            )
-
-        self._do(work)
-
-    def record_outcome(
+    def _record(
         self,
+        connection: Connection,
         attempt: AttemptId,
-        *,
-        succeeded: bool,
-        ended_at: datetime,
-        duration_s: float | None,
-        gib_seconds: float | None,
-    ) -> None:
-        """*attempt* ended.
+        begun: Beginning | None,
+        verdict: Verdict | None,
+        ended: Ending | None,
+        rules: PatchRules,
+        judge: Judge | None,
+    ) -> list[str]:
+        from airflow_autoremed.history import patches, recording
 
-        :param gib_seconds: memory of all its containers times the time they were held, where known.
-        """
+        if begun is not None:
+            recording.beginning(connection, self.deployment, begun)
+        if verdict is not None:
+            recording.verdict(
+                connection,
+                self.deployment,
+                attempt,
+                verdict,
+                fingerprint=begun.fingerprint if begun is not None else None,
+            )
+        if ended is None:
+            return []
+        recording.ending(connection, self.deployment, attempt, ended)
+        if begun is None or begun.patch_key is None or judge is None:
+            return []
+        category = verdict.decision.classification.category if verdict is not None else None
+        return patches.settle(
+            connection,
+            begun.patch_key,
+            attempt,
+            succeeded=ended.succeeded,
+            category=category,
+            rules=rules,
+            judge=judge,
+        )
 
-        def work(database: Database) -> None:
-            from airflow_autoremed.history import recording
+    def patch_key(self, patch: Patch) -> str:
+        """The name under which a patch for one task instance is kept: that of the failed attempt it comes from."""
+        from airflow_autoremed.history import schema
 
-            database.write(
-                lambda connection: recording.outcome(
-                    connection,
-                    self.deployment,
-                    attempt,
-                    succeeded=succeeded,
-                    ended_at=ended_at,
-                    duration_s=duration_s,
-                    gib_seconds=gib_seconds,
+        scope = patch.scope
+        return schema.attempt_key(
+            self.deployment,
+            AttemptId(scope.dag_id, scope.run_id, scope.task_id, scope.map_index, patch.from_try),
+        )
+
+    def standing_patch(self, attempt: AttemptId, fingerprint: str) -> StandingPatch | None:
+        """The promoted patch that every run of the task of *attempt* begins with, if there is one."""
+
+        def work(database: Database) -> StandingPatch | None:
+            from airflow_autoremed.history import patches
+
+            return database.read(lambda c: patches.standing(c, self.deployment, attempt, fingerprint))
+
+        return self._do(work)
+
+    def end_patch(self, key: str, to: PatchState, *, who: str, why: str) -> bool:
+        """Take a patch out of force; whether it was in force."""
+
+        def work(database: Database) -> bool:
+            from airflow_autoremed.history import patches
+
+            return database.write(lambda c: patches.end(c, key, to, who, why))
+
+        return self._do(work)
+
+    def patches(self, limit: int, *, in_force_only: bool = False) -> list[PatchRow]:
+        """The *limit* patches that changed last, latest first."""
+
+        def work(database: Database) -> list[PatchRow]:
+            from airflow_autoremed.history import patches
+
+            return database.read(
+                lambda c: patches.listed(c, self.deployment, limit, in_force_only=in_force_only)
+            )
+
+        return self._do(work)
+
+    def find_patches(self, key: str) -> list[PatchRow]:
+        """The patches whose key begins with *key*, ten at most, each with its life."""
+
+        def work(database: Database) -> list[PatchRow]:
+            from airflow_autoremed.history import patches
+
+            return database.read(lambda c: patches.found(c, self.deployment, key))
+
+        return self._do(work)
+
+    def remediated_outcomes(
+        self, most: int, *, dag_id: str | None = None, task_id: str | None = None, category: str | None = None
+    ) -> list[tuple[bool, datetime]]:
+        """Whether the last *most* patched tries succeeded, and when they ended, latest first."""
+
+        def work(database: Database) -> list[tuple[bool, datetime]]:
+            from airflow_autoremed.history import patches
+
+            return database.read(
+                lambda c: patches.recent_outcomes(
+                    c, self.deployment, most, dag_id=dag_id, task_id=task_id, category=category
                 )
             )
 
-        self._do(work)
+        return self._do(work)
+
+    def grant(self, attempt: AttemptId, extra_bytes: int, *, held_s: float, ceilings: Ceilings) -> str | None:
+        """Let *attempt* hold *extra_bytes* more than its task declares until it ends, or *held_s* seconds.
+
+        :return: why not, in one sentence; ``None`` when it may.
+        """
+
+        def work(database: Database) -> str | None:
+            from airflow_autoremed.history import patches
+
+            return database.write(
+                lambda c: patches.grant(c, self.deployment, attempt, extra_bytes, held_s, ceilings)
+            )
+
+        return self._do(work)
+
+    def outcome(self, attempt: AttemptId) -> bool | None:
+        """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
+
+        def work(database: Database) -> bool | None:
+            from airflow_autoremed.history import reading
+
+            return database.read(lambda c: reading.outcome(c, self.deployment, attempt))
+
+        return self._do(work)
 
     def past_attempts(self, attempt: AttemptId) -> tuple[PastAttempt, ...]:
         """The tries of the same task instance before *attempt*, oldest first.

@@ -12,11 +12,17 @@ from typing import Any
 from airflow_autoremed.patching.shape import PatchRejected, check_scope, checked_operations, shown
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.limits import violations
-from airflow_autoremed.types import AttemptId, Conf, Limits, Patch
+from airflow_autoremed.types import ANY, ANY_MAP_INDEX, AttemptId, Conf, Limits, Patch
 
 
 def apply(
-    patch: Patch, declared: Conf, *, attempt: AttemptId, limits: Limits, again: bool = False
+    patch: Patch,
+    declared: Conf,
+    *,
+    attempt: AttemptId,
+    limits: Limits,
+    again: bool = False,
+    fingerprint: str = "",
 ) -> dict[str, str]:
     """*declared*, changed as *patch* says.
 
@@ -25,11 +31,12 @@ def apply(
     :param limits: today's.
     :param again: the tries since the patch was made were lost with their workers, so that no verdict came after
         it: any later try of its scope will do, not only the very next.
+    :param fingerprint: of the job as it is today, for a patch that is meant for one job only.
     :raises PatchRejected: when the patch belongs elsewhere, changes what no patch may change, no longer fits what
         the author declares, or leads beyond the limits.
     """
     check_scope(patch)
-    _check_meant_for(patch, attempt, again)
+    _check_meant_for(patch, attempt, again, fingerprint)
     operations = checked_operations(patch.operations)
     _check_keys(operations, declared)
     result = _applied(operations, declared)
@@ -37,11 +44,19 @@ def apply(
     return result
 
 
-def _check_meant_for(patch: Patch, attempt: AttemptId, again: bool) -> None:
+def _check_meant_for(patch: Patch, attempt: AttemptId, again: bool, fingerprint: str) -> None:
+    scope = patch.scope
+    anywhere = {"run_id": ANY, "map_index": ANY_MAP_INDEX} if scope.kind == "task" else {}
     for name in ("dag_id", "run_id", "task_id", "map_index"):
-        theirs, ours = getattr(patch.scope, name), getattr(attempt, name)
-        if theirs != ours:
+        theirs, ours = getattr(scope, name), getattr(attempt, name)
+        if theirs != ours and theirs != anywhere.get(name, ours):
             raise PatchRejected(f"it is meant for {name} {shown(theirs)}, and this is {shown(ours)}")
+    if scope.kind == "task":
+        if scope.fingerprint not in (ANY, fingerprint):
+            raise PatchRejected(
+                "it is meant for the job as it was; its application or resources changed since"
+            )
+        return
     fits = patch.from_try < attempt.try_number if again else patch.from_try == attempt.try_number - 1
     if not fits:
         raise PatchRejected(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_autoremed.types import Patch, Scope
+from airflow_autoremed.types import ANY, ANY_MAP_INDEX, Patch, Scope
 
 MAX_OPERATIONS = 128
 """Two for each key: more than there are keys that a patch may touch."""
@@ -16,7 +17,9 @@ _MAX_NAME = 250
 """Characters: the length of ids in Airflow's own tables."""
 _MAX_NUMBER = 2**31 - 1
 _OPERATIONS = ("add", "replace", "test")
-_KINDS = ("run",)
+_KINDS = ("run", "task")
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_SCOPE = ("kind", "dag_id", "run_id", "task_id", "map_index", "fingerprint")
 _SHOWN = 60
 
 
@@ -34,6 +37,7 @@ def to_json(patch: Patch) -> dict[str, Any]:
             "run_id": scope.run_id,
             "task_id": scope.task_id,
             "map_index": scope.map_index,
+            "fingerprint": scope.fingerprint,
         },
         "from_try": patch.from_try,
         "operations": [dict(operation) for operation in patch.operations],
@@ -49,10 +53,10 @@ def from_json(obj: Any) -> Patch:
     :raises PatchRejected: when *obj* is not of the form that :func:`to_json` gives.
     """
     parts = _exactly(obj, "the patch", ("scope", "from_try", "operations"))
-    scope = _exactly(parts["scope"], "its scope", ("kind", "dag_id", "run_id", "task_id", "map_index"))
+    scope = _exactly(parts["scope"], "its scope", _SCOPE)
     patch = Patch(
         operations=checked_operations(parts["operations"]),
-        scope=Scope(scope["dag_id"], scope["run_id"], scope["task_id"], scope["map_index"], scope["kind"]),
+        scope=Scope(**scope),
         from_try=parts["from_try"],
     )
     check_scope(patch)
@@ -70,8 +74,14 @@ def check_scope(patch: Patch) -> None:
         value = getattr(scope, name)
         if not isinstance(value, str) or not value.strip() or len(value) > _MAX_NAME:
             raise PatchRejected(f"its scope has no usable {name}")
-    if not _is_count(scope.map_index, least=-1):
+    for_task = scope.kind == "task"
+    if for_task and scope.run_id != ANY:
+        raise PatchRejected(f"its scope is of the kind 'task', but names the run {shown(scope.run_id)}")
+    if not _is_count(scope.map_index, least=ANY_MAP_INDEX if for_task else -1):
         raise PatchRejected("its scope has no usable map_index")
+    fingerprint = scope.fingerprint
+    if not isinstance(fingerprint, str) or not (fingerprint == ANY or _FINGERPRINT.fullmatch(fingerprint)):
+        raise PatchRejected("its scope has no usable fingerprint")
     if not _is_count(patch.from_try, least=1):
         raise PatchRejected("it does not say which try it comes from")
 

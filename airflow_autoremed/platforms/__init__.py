@@ -24,11 +24,21 @@ class Platform(Protocol):
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
         """Make the coming run use *changes*; everything else the author set stays as it is."""
 
+    def job(self, operator: Any) -> dict[str, str]:
+        """What the application is known by, such as its path and class: another one is another job."""
+
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
         """Have every line of the coming run's log passed to *write* as it streams."""
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """What the platform still knows about the failed run, beside the tapped log."""
+
+    def kill(self, operator: Any, announce: Callable[[], None]) -> bool:
+        """End the run through the operator's own kill path; called from another thread than the run's.
+
+        :param announce: is called right before, and only when there is a run to end.
+        :return: whether there was one.
+        """
 
 
 _FAMILIES = {

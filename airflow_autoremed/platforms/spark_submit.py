@@ -8,6 +8,7 @@ the task runs on as if nothing were attached.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,9 @@ _FLAGS = {
     "spark.executor.instances": "_num_executors",
     "spark.cores.max": "_total_executor_cores",
 }
+
+_SUBMIT_ENDS_S = 15.0
+"""How long spark-submit may take to notice that its application was killed; it asks YARN every second."""
 
 
 class PrivateApiError(RuntimeError):
@@ -55,6 +59,15 @@ class SparkSubmitPlatform:
         setattr(operator, self._conf_attribute(operator), conf)
         self._forget_hook(operator)
 
+    def job(self, operator: Any) -> dict[str, str]:
+        """The application and its main class."""
+        found = {}
+        for name in ("application", "java_class"):
+            value = getattr(operator, name, None) or getattr(operator, f"_{name}", None)
+            if value is not None:
+                found[name] = str(value)
+        return found
+
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
         """Tee the output of spark-submit: the hook reads every line as before, *write* sees it too."""
         build = getattr(operator, "_get_hook", None)
@@ -80,6 +93,26 @@ class SparkSubmitPlatform:
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """Nothing beyond the stream: the platforms behind spark-submit are asked elsewhere."""
         return ()
+
+    def kill(self, operator: Any, announce: Callable[[], None]) -> bool:
+        """``operator.on_kill()``, as long as spark-submit itself runs; the task then fails with its exit code.
+
+        Once spark-submit has left (the hook asks a cluster for the state), its last line is old, and what became
+        of the application cannot be told from the log: nothing is ended then.
+        """
+        hook = getattr(operator, "_hook", None)
+        process = getattr(hook, "_submit_sp", None)
+        if hook is None or process is None or process.poll() is not None:
+            return False
+        announce()
+        operator.on_kill()
+        try:
+            process.wait(timeout=_SUBMIT_ENDS_S)
+        except subprocess.TimeoutExpired:
+            # On YARN in cluster mode the operator only asks the ResourceManager, which works where its address
+            # is in the connection. The hook ends spark-submit and asks the yarn command.
+            hook.on_kill()
+        return True
 
     def _conf(self, operator: Any) -> Mapping[str, Any]:
         conf = getattr(operator, self._conf_attribute(operator)) or {}

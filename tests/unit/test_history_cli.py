@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from airflow_autoremed.cli.history import history, show
 from airflow_autoremed.history import Store
 from airflow_autoremed.types import Action, Decision, EvidenceLine, Mode
-from tests.unit.test_history_store import DECLARED, HEAP, NOON, TRY_1, TRY_2, begin, end, remediation
+from tests.unit.test_history_store import DECLARED, HEAP, NOON, TRY_1, TRY_2, begin, decide, end, remediation
 
 app = typer.Typer()
 app.command()(history)
@@ -36,7 +36,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def filled(url: str) -> str:
     store = Store(url)
     begin(store, TRY_1)
-    store.record_decision(TRY_1, remediation(), mode=Mode.ACT, excerpt="WARN [red]TaskSetManager[/red]\nlost")
+    decide(store, TRY_1, remediation(), mode=Mode.ACT, excerpt="WARN [red]TaskSetManager[/red]\nlost")
     end(store, TRY_1, succeeded=False)
     begin(store, TRY_2, patched=True)
     end(store, TRY_2, succeeded=True)
@@ -167,13 +167,13 @@ def test_show_says_when_there_is_nothing_to_show(filled: str) -> None:
 
 
 def test_shadow_decisions_are_marked_as_having_changed_nothing(url: str) -> None:
-    Store(url).record_decision(TRY_1, remediation(), mode=Mode.SHADOW)
+    decide(Store(url), TRY_1, remediation(), mode=Mode.SHADOW)
     assert "remediate (shadow: nothing was changed)" in " ".join(run("history").output.split())
 
 
 def test_a_job_s_log_cannot_steer_the_terminal(url: str) -> None:
     lines = (EvidenceLine(1, "\x1b[2J\x1b]0;title\x07gone"),)
     decision = Decision(Action.STOP, "\x1b[31mred", replace(HEAP, lines=lines), conf=DECLARED)
-    Store(url).record_decision(TRY_1, decision, mode=Mode.ACT, excerpt="\x1b[2J")
+    decide(Store(url), TRY_1, decision, mode=Mode.ACT, excerpt="\x1b[2J")
     assert "\x1b" not in run("show", "etl", "aggregate").output
     assert "gone" in run("show", "etl", "aggregate").output

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_autoremed.history import Store, StoreError, urls
 from airflow_autoremed.types import Mode
-from tests.unit.test_history_store import TRY_1, TRY_2, begin, remediation
+from tests.unit.test_history_store import TRY_1, TRY_2, begin, decide, remediation
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 def filled(file: Path) -> Path:
     store = Store(f"sqlite:///{file}")
     begin(store, TRY_1)
-    store.record_decision(TRY_1, remediation(), mode=Mode.ACT)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
     store.close()
     return file
 
@@ -172,7 +172,7 @@ def test_a_newer_schema_is_refused_and_left_alone(filled: Path) -> None:
     with sqlite3.connect(filled) as connection:
         connection.execute("UPDATE autoremed_meta SET value = '99' WHERE name = 'schema_version'")
     connection.close()
-    with pytest.raises(StoreError, match=r"schema version 99, newer than the 1 .* upgrade airflow-autoremed"):
+    with pytest.raises(StoreError, match=r"schema version 99, newer than the 2 .* upgrade airflow-autoremed"):
         Store(f"sqlite:///{filled}").recent(10)
 
 

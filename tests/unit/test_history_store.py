@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.history.records import Beginning, Ending, Verdict
 from airflow_autoremed.types import (
     Action,
     AttemptId,
@@ -73,7 +74,7 @@ def store(url: str) -> Iterator[Store]:
 
 
 def begin(store: Store, attempt: AttemptId, *, patched: bool = False, started_at: datetime = NOON) -> None:
-    store.record_attempt(
+    begun = Beginning(
         attempt,
         baseline=DECLARED,
         effective=GROWN if patched else DECLARED,
@@ -81,17 +82,20 @@ def begin(store: Store, attempt: AttemptId, *, patched: bool = False, started_at
         started_at=started_at,
         patched=patched,
     )
+    store.record(attempt, begun=begun)
+
+
+def decide(store: Store, attempt: AttemptId, decision: Decision, *, mode: Mode, excerpt: str = "") -> None:
+    store.record(attempt, verdict=Verdict(decision, mode, excerpt))
 
 
 def end(store: Store, attempt: AttemptId, *, succeeded: bool) -> None:
-    store.record_outcome(
-        attempt, succeeded=succeeded, ended_at=NOON + timedelta(minutes=1), duration_s=60.5, gib_seconds=96.25
-    )
+    store.record(attempt, ended=Ending(succeeded, NOON + timedelta(minutes=1), 60.5, 96.25))
 
 
 def test_an_attempt_comes_back_with_all_that_was_recorded(store: Store) -> None:
     begin(store, TRY_1)
-    store.record_decision(TRY_1, remediation(), mode=Mode.SHADOW, excerpt="the log")
+    decide(store, TRY_1, remediation(), mode=Mode.SHADOW, excerpt="the log")
     end(store, TRY_1, succeeded=False)
 
     (row,) = store.one("etl", "manual__1", "aggregate", -1)
@@ -110,7 +114,7 @@ def test_an_attempt_comes_back_with_all_that_was_recorded(store: Store) -> None:
 
 def test_the_next_try_finds_the_patch_of_the_try_before(store: Store) -> None:
     begin(store, TRY_1)
-    store.record_decision(TRY_1, remediation(), mode=Mode.ACT)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
 
     verdict = store.verdict_for(TRY_2)
 
@@ -132,13 +136,13 @@ def test_the_next_try_finds_the_patch_of_the_try_before(store: Store) -> None:
     ],
 )
 def test_nobody_but_the_next_try_finds_the_verdict(store: Store, other: AttemptId) -> None:
-    store.record_decision(TRY_1, remediation(), mode=Mode.ACT)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
     assert store.verdict_for(other) is None
 
 
 def test_a_verdict_without_a_patch_is_a_verdict(store: Store) -> None:
     stop = Decision(Action.STOP, "The table is missing.", HEAP, conf=DECLARED)
-    store.record_decision(TRY_1, stop, mode=Mode.ACT)
+    decide(store, TRY_1, stop, mode=Mode.ACT)
 
     verdict = store.verdict_for(TRY_2)
 
@@ -149,12 +153,12 @@ def test_a_verdict_without_a_patch_is_a_verdict(store: Store) -> None:
 def test_recording_twice_leaves_one_row_with_the_last_decision(store: Store) -> None:
     for _ in range(2):
         begin(store, TRY_1)
-        store.record_decision(TRY_1, remediation(), mode=Mode.ACT)
+        decide(store, TRY_1, remediation(), mode=Mode.ACT)
         end(store, TRY_1, succeeded=False)
     assert len(store.recent(10)) == 1
 
     changed_mind = Decision(Action.LEAVE_ALONE, "On second thoughts.", HEAP, conf=DECLARED)
-    store.record_decision(TRY_1, changed_mind, mode=Mode.ACT)
+    decide(store, TRY_1, changed_mind, mode=Mode.ACT)
 
     (row,) = store.recent(10)
     assert (row.action, row.reason) == (Action.LEAVE_ALONE, "On second thoughts.")
@@ -175,7 +179,7 @@ def test_past_attempts_are_the_earlier_tries_of_this_task_instance_oldest_first(
     begin(store, TRY_2, patched=True)
     end(store, TRY_2, succeeded=False)
     begin(store, TRY_1)
-    store.record_decision(TRY_1, remediation(), mode=Mode.ACT)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
     begin(store, replace(TRY_1, run_id="manual__2"))
     begin(store, replace(TRY_1, map_index=3))
     third = replace(TRY_1, try_number=3)
@@ -194,7 +198,7 @@ def test_past_attempts_are_the_earlier_tries_of_this_task_instance_oldest_first(
 
 
 def test_a_decision_is_shown_though_the_beginning_of_its_attempt_could_not_be_recorded(store: Store) -> None:
-    store.record_decision(TRY_1, remediation(), mode=Mode.ACT)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
     end(store, TRY_1, succeeded=False)
 
     (row,) = store.one("etl", "manual__1", "aggregate", -1)
@@ -216,7 +220,7 @@ def test_recent_is_latest_first_and_can_be_narrowed(store: Store) -> None:
 def test_deployments_on_one_database_do_not_see_each_other(url: str) -> None:
     ours, theirs = Store(url, deployment="ours"), Store(url, deployment="theirs")
     begin(ours, TRY_1)
-    ours.record_decision(TRY_1, remediation(), mode=Mode.ACT)
+    decide(ours, TRY_1, remediation(), mode=Mode.ACT)
 
     assert theirs.recent(10) == []
     assert theirs.one("etl", "manual__1", "aggregate", -1) == []
@@ -230,9 +234,9 @@ def test_deployments_on_one_database_do_not_see_each_other(url: str) -> None:
 
 def test_long_texts_are_cut_and_long_values_noted(store: Store) -> None:
     jars = {**DECLARED, "spark.jars": "j" * 200_000}
-    store.record_attempt(TRY_1, baseline=jars, effective=jars, operator="O", started_at=NOON, patched=False)
+    store.record(TRY_1, begun=Beginning(TRY_1, baseline=jars, effective=jars, operator="O", started_at=NOON))
     verbose = replace(remediation(), reason="r" * 10_000, conf=jars)
-    store.record_decision(TRY_1, verbose, mode=Mode.ACT, excerpt="first\n" + "☃" * 50_000 + "\nlast")
+    decide(store, TRY_1, verbose, mode=Mode.ACT, excerpt="first\n" + "☃" * 50_000 + "\nlast")
 
     (row,) = store.recent(1)
 
@@ -246,7 +250,7 @@ def test_long_texts_are_cut_and_long_values_noted(store: Store) -> None:
 
 def test_characters_that_databases_refuse_do_not_lose_the_decision(store: Store) -> None:
     odd = replace(remediation(), reason="nul \x00 and a lone surrogate \ud800")
-    store.record_decision(TRY_1, odd, mode=Mode.ACT, excerpt="\x00\udfff")
+    decide(store, TRY_1, odd, mode=Mode.ACT, excerpt="\x00\udfff")
     assert store.recent(1)[0].reason == "nul  and a lone surrogate ?"
 
 
@@ -292,7 +296,7 @@ def _one_process(url: str, number: int) -> None:
     for index in range(50):
         attempt = AttemptId("etl", "run", f"task_{number}", index, 1)
         begin(store, attempt)
-        store.record_decision(attempt, remediation(attempt), mode=Mode.ACT)
+        decide(store, attempt, remediation(attempt), mode=Mode.ACT)
         end(store, attempt, succeeded=False)
         # All processes write about this one as well.
         begin(store, replace(TRY_1, try_number=index + 1))

@@ -45,7 +45,7 @@ def corrupt(home, monkeypatch):
 def read_only(home, monkeypatch):
     target = home / "autoremed.db"
     target.write_bytes(b"")
-    monkeypatch.setattr("airflow_autoremed.history.store.Store.record_attempt", _refuse)
+    monkeypatch.setattr("airflow_autoremed.history.store.Store.record", _refuse)
 
 
 def _refuse(self, *args, **kwargs):
