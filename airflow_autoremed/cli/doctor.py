@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from configparser import ConfigParser, Error
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
@@ -11,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_autoremed import settings as settings_module
+from airflow_autoremed.cli.stores import look_at, store_url
 from airflow_autoremed.settings import Settings, SettingsError
 from airflow_autoremed.spark.sizes import format_bytes
 
@@ -18,6 +22,8 @@ OK, WARNING, FAILED = "ok", "warning", "failed"
 _STYLES = {OK: "green", WARNING: "yellow", FAILED: "bold red"}
 _OLDEST_AIRFLOW = (2, 11)
 _RETRY_POLICIES = (3, 3)
+_ON_ONE_MACHINE = ("LocalExecutor", "SequentialExecutor")
+"""Executors whose tasks run where the scheduler runs."""
 
 
 @dataclass(frozen=True)
@@ -148,24 +154,73 @@ def _rules(settings: Settings) -> list[Finding]:
 
 
 def _store(settings: Settings) -> list[Finding]:
-    try:
-        url = _store_url(settings)
-        from airflow_autoremed.history import Store
+    from airflow_autoremed.history import Store, urls
 
+    shown = ""
+    try:
+        url = shown = urls.normalise(store_url(settings))
+        schema = _schema(url, settings)
+        if schema.status == FAILED:
+            return [schema, *_shared(url)]
         store = Store(url, deployment=settings.deployment, deadline_s=settings.store_deadline)
         checks = store.check()
         store.close()
     except Exception as error:  # noqa: BLE001 - a store that cannot even be set up is a finding
-        return [Finding("store", FAILED, str(error))]
-    return [Finding(name, OK if ok else FAILED, detail) for name, ok, detail in checks]
+        told = getattr(error, "orig", None) or error
+        return [Finding("store", FAILED, urls.mask(" ".join(str(told).split()), shown))]
+    found = [
+        Finding(name, OK if ok else FAILED, detail) for name, ok, detail in checks if name != "store schema"
+    ]
+    return [*found, schema, *_shared(url)]
 
 
-def _store_url(settings: Settings) -> str:
-    if settings.store and "://" not in settings.store:
-        from airflow_autoremed.airflow.compat import connection_url
+def _schema(url: str, settings: Settings) -> Finding:
+    """How the tables stand, before anything creates or upgrades them."""
+    from airflow_autoremed.history import readiness
+    from airflow_autoremed.history.readiness import State
 
-        return connection_url(settings.store)
-    return settings.store_url
+    found = look_at(url, settings.store_deadline)
+    if found.state is State.CURRENT:
+        return Finding("store schema", OK, f"up to date: {found.detail}")
+    if readiness.is_automatic(url, found):
+        return Finding("store schema", OK, f"had {found.detail}; created or upgraded at first use, as now")
+    return Finding("store schema", FAILED, f"{found.state.value}: {readiness.advice(found)}")
+
+
+def _shared(url: str) -> list[Finding]:
+    """Whether all workers see the same store, as far as that can be told from here."""
+    what = "store shared"
+    if not url.startswith("sqlite"):
+        return [Finding(what, OK, "a database server: every worker that reaches it sees the same history")]
+    executor = _executor()
+    if all(name.strip().rpartition(".")[2] in _ON_ONE_MACHINE for name in executor.split(",")):
+        return [Finding(what, OK, f"an SQLite file, and {executor} runs all tasks on one machine")]
+    airflow = _version("apache-airflow-core") or _version("apache-airflow")
+    handed_over = airflow is not None and _numbers(airflow) >= _RETRY_POLICIES
+    kept = (
+        "Patches for the retries of the same run are not lost: Airflow's task state store hands them over."
+        if handed_over
+        else "Before Airflow 3.3 the patch for a retry is lost too when that retry runs on another machine."
+    )
+    return [
+        Finding(
+            what,
+            WARNING,
+            f"an SQLite file, and {executor} may run tasks on several machines, each with a file of its own "
+            "(never share it over a network file system). Then these are in pieces or lost: the history and what is "
+            "learnt from it, patches of scope task, brakes, and ceilings for Dag and deployment. "
+            f"{kept} Set [autoremed] store to a Postgres or MySQL database.",
+        )
+    ]
+
+
+def _executor() -> str:
+    """Airflow's executor, without importing Airflow, which takes seconds."""
+    parser = ConfigParser(interpolation=None, strict=False)
+    with suppress(Error, OSError, UnicodeDecodeError):  # an unreadable file has been reported by now
+        parser.read(os.environ.get("AIRFLOW_CONFIG", settings_module.airflow_home() / "airflow.cfg"))
+    in_file = parser.get("core", "executor", fallback="LocalExecutor")
+    return os.environ.get("AIRFLOW__CORE__EXECUTOR", in_file).strip()
 
 
 def settings_version() -> str:

@@ -6,6 +6,7 @@ import typer
 
 from airflow_autoremed import __version__
 from airflow_autoremed.cli.classify import classify
+from airflow_autoremed.cli.db import db_app
 from airflow_autoremed.cli.demo import demo
 from airflow_autoremed.cli.doctor import doctor
 from airflow_autoremed.cli.history import history, show
@@ -22,6 +23,7 @@ app = typer.Typer(
 for command in (demo, classify, recommend, history, show, doctor):
     app.command()(command)
 app.add_typer(rules_app)
+app.add_typer(db_app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,13 @@ T = TypeVar("T")
 
 _TRIES = 5
 """How often a transaction is tried that collided with another process's."""
+
+_DRIVERS = {
+    "postgresql": (("psycopg2", "psycopg2"), ("psycopg", "psycopg")),
+    "mysql": (("mysqldb", "MySQLdb"), ("pymysql", "pymysql")),
+    "mariadb": (("mysqldb", "MySQLdb"), ("pymysql", "pymysql")),
+}
+"""For a URL that names no driver: SQLAlchemy's names of drivers with the modules they need, in order of preference."""
 
 _KNOW_CONNECT_TIMEOUT = ("psycopg2", "psycopg", "pymysql", "mysqldb")
 """Drivers with an argument ``connect_timeout``, in seconds."""
@@ -147,7 +155,7 @@ def make_engine(url: str, patience_s: float, *, statements_s: float | None = Non
     :param statements_s: seconds that a statement may take where the server can be told so; *patience_s* unless
         said. Whoever gave up waiting leaves nothing behind that waits on the server for hours, once per task.
     """
-    parsed = make_url(url)
+    parsed = _with_a_driver(make_url(url))
     limit_s = patience_s if statements_s is None else statements_s
     backend = parsed.get_backend_name()
     if backend == "sqlite":
@@ -189,6 +197,17 @@ def make_engine(url: str, patience_s: float, *, statements_s: float | None = Non
 
         event.listen(engine, "connect", limit_waits)
     return engine
+
+
+def _with_a_driver(url: URL) -> URL:
+    """*url* with a driver that is installed, where it names none.
+
+    SQLAlchemy 2.1 takes psycopg for Postgres, earlier ones psycopg2: a deployment has the one that it has.
+    """
+    for driver, module in _DRIVERS.get(url.drivername, ()):
+        if find_spec(module) is not None:
+            return url.set(drivername=f"{url.drivername}+{driver}")
+    return url
 
 
 def _sqlite_engine(url: URL, patience_s: float) -> Engine:

@@ -6,19 +6,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, Table, func, select
-from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 
 from airflow_autoremed.history import encoding, schema
 from airflow_autoremed.history.database import Database
 from airflow_autoremed.history.records import StoreError
-
-if TYPE_CHECKING:
-    import pyarrow
 
 CHUNK = 2000
 """Rows that are read and written at once. A row with all its texts full is of about 400 KB; one of a usual
@@ -72,40 +69,37 @@ def export(
     :returns: the files, with their numbers of rows.
     :raises StoreError: when pyarrow is missing, or a row cannot be read.
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise StoreError("writing Parquet needs pyarrow: pip install 'airflow-autoremed[parquet]'") from None
+    arrow = _arrow()
     directory.mkdir(parents=True, exist_ok=True)
     written: dict[Path, int] = {}
     for part in _PARTS:
         path = directory / f"{part.name}.parquet"
-        written[path] = _write(database, deployment, part, path, on_progress)
+        written[path] = _write(arrow, database, deployment, part, path, on_progress)
     return written
 
 
 def _write(
+    arrow: Any,
     database: Database,
     deployment: str,
     part: _Part,
     path: Path,
     on_progress: Callable[[Progress], None] | None,
 ) -> int:
-    import pyarrow
-    import pyarrow.parquet
-
-    total = int(database.read(lambda connection: connection.execute(_counting(part, deployment)).scalar()) or 0)
-    fields = pyarrow.schema([(column.name, _type(column)) for column in part.table.columns])
+    total = int(
+        database.read(lambda connection: connection.execute(_counting(part, deployment)).scalar()) or 0
+    )
+    fields = arrow.schema([(column.name, _type(arrow, column)) for column in part.table.columns])
     fields = fields.with_metadata({"autoremed.schema_version": str(schema.VERSION)})
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     done = 0
     try:
         with (
             os.fdopen(os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file,
-            pyarrow.parquet.ParquetWriter(file, fields, compression="zstd") as writer,
+            arrow.parquet.ParquetWriter(file, fields, compression="zstd") as writer,
         ):
             for rows in _chunks(database, deployment, part):
-                writer.write_table(_arrow(part.table, fields, rows))
+                writer.write_table(_batch(arrow, part.table, fields, rows))
                 done += len(rows)
                 if on_progress is not None:
                     on_progress(Progress(part.name, done, max(done, total)))
@@ -144,33 +138,37 @@ def _counting(part: _Part, deployment: str) -> Select[Any]:
     return _of(select(func.count()), part, deployment)
 
 
-def _arrow(table: Table, fields: pyarrow.Schema, rows: Sequence[Any]) -> pyarrow.Table:
-    import pyarrow
-
+def _batch(arrow: Any, table: Table, fields: Any, rows: Sequence[Any]) -> Any:
     columns = []
     for index, column in enumerate(table.columns):
         values = [row[index] for row in rows]
         if _is_time(column):
             values = [encoding.to_moment(value) for value in values]
-        columns.append(pyarrow.array(values, type=fields.field(index).type))
-    return pyarrow.Table.from_arrays(columns, schema=fields)
+        columns.append(arrow.array(values, type=fields.field(index).type))
+    return arrow.Table.from_arrays(columns, schema=fields)
 
 
-def _type(column: Column[Any]) -> pyarrow.DataType:
-    import pyarrow
-
+def _type(arrow: Any, column: Column[Any]) -> Any:
     if _is_time(column):
-        return pyarrow.timestamp("us", tz="UTC")
+        return arrow.timestamp("us", tz="UTC")
     # BigInteger is an Integer to SQLAlchemy.
-    for kind, arrow in (
-        (Boolean, pyarrow.bool_()),
-        (BigInteger, pyarrow.int64()),
-        (Integer, pyarrow.int32()),
-        (Float, pyarrow.float64()),
+    for kind, written_as in (
+        (Boolean, arrow.bool_()),
+        (BigInteger, arrow.int64()),
+        (Integer, arrow.int32()),
+        (Float, arrow.float64()),
     ):
         if isinstance(column.type, kind):
-            return arrow
-    return pyarrow.string()
+            return written_as
+    return arrow.string()
+
+
+def _arrow() -> Any:
+    try:
+        import_module("pyarrow.parquet")
+        return import_module("pyarrow")
+    except ImportError:
+        raise StoreError("writing Parquet needs pyarrow: pip install 'airflow-autoremed[parquet]'") from None
 
 
 def _is_time(column: Column[Any]) -> bool:

@@ -45,7 +45,9 @@ class PruneCounts:
     """Attempts, because the patch that was made of them is in force, or because memory is still granted to them."""
 
     def __add__(self, other: PruneCounts) -> PruneCounts:
-        return PruneCounts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+        return PruneCounts(
+            *(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__)
+        )
 
 
 def prune(
@@ -54,7 +56,6 @@ def prune(
     before: datetime,
     *,
     batch: int = 1000,
-    most: int | None = None,
     on_batch: Callable[[PruneCounts], None] | None = None,
 ) -> PruneCounts:
     """Delete the attempts of *deployment* recorded before a time, with all that hangs on them.
@@ -63,26 +64,23 @@ def prune(
     What was deleted stays deleted when the work is broken off; it may go on at any time, and beside workers.
 
     :param batch: attempts deleted in one transaction.
-    :param most: attempts after which to stop; ``None``: all.
     :param on_batch: told the counts so far, after each transaction.
     """
     if batch < 1:
         raise ValueError(f"batch is {batch!r}; write a number of at least 1")
     total = PruneCounts(kept=database.read(lambda connection: _kept(connection, deployment, before)))
-    while most is None or total.attempts < most:
-        wanted = batch if most is None else min(batch, most - total.attempts)
-        done = database.write(lambda connection, n=wanted: _one_batch(connection, deployment, before, n))  # type: ignore[misc]
+    while True:
+        done = database.write(lambda connection: _one_batch(connection, deployment, before, batch))
         total += done
         if on_batch is not None:
             on_batch(total)
-        if done.attempts < wanted:
-            break
-    return total
+        if done.attempts < batch:
+            return total
 
 
 def would_prune(database: Database, deployment: str, before: datetime) -> PruneCounts:
     """What :func:`prune` would delete now."""
-    keys = _old(deployment, before).scalar_subquery()
+    keys = _old(deployment, before)
 
     def work(connection: Connection) -> PruneCounts:
         hanging = {

@@ -78,8 +78,7 @@ def make_ready(engine: Engine) -> None:
         found = look(connection)
     if found.state is State.CURRENT:
         return
-    automatic = engine.dialect.name == "sqlite" and found.state in (State.ABSENT, State.BEHIND)
-    if not automatic:
+    if not is_automatic(engine.dialect.name, found):
         raise StoreError(advice(found))
     if found.state is State.ABSENT:
         _create(engine)
@@ -87,6 +86,14 @@ def make_ready(engine: Engine) -> None:
         from airflow_autoremed.history import migrations
 
         migrations.upgrade(engine)
+
+
+def is_automatic(backend: str, found: Readiness) -> bool:
+    """Whether the tables are created or upgraded at first use.
+
+    :param backend: the name of the database's dialect, or a URL, which begins with it.
+    """
+    return backend.startswith("sqlite") and found.state in (State.ABSENT, State.BEHIND)
 
 
 def look(connection: Connection) -> Readiness:

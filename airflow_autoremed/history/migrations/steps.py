@@ -15,7 +15,11 @@ from alembic import context, op
 from airflow_autoremed.history.readiness import UPGRADING, moment
 
 _META = sa.table("autoremed_meta", sa.column("name", sa.String), sa.column("value", sa.String))
-_MYSQL = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+_MYSQL: dict[str, Any] = {
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    "mysql_engine": "InnoDB",
+}
 
 
 @contextmanager
