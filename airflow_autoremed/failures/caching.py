@@ -38,7 +38,7 @@ def fingerprint(files: Sequence[Path]) -> str:
     :raises OSError: a file cannot be read.
     """
     digest = hashlib.sha256(f"format {FORMAT}".encode())
-    code = [Path(__file__).with_name(name) for name in ("patterns.py", "rules.py", "signs.py")]
+    code = [Path(__file__).with_name(name) for name in ("patterns.py", "rarity.py", "rules.py", "signs.py")]
     for file in [*code, *files]:
         with contextlib.suppress(FileNotFoundError):  # code that is shipped without sources
             content = file.read_bytes()

@@ -66,20 +66,26 @@ class Catalogue:
     def index(self, engine: str | None = None) -> Index:
         """The literals of all rules and signs, built once per engine."""
         if engine not in self._indexes:
-            self._indexes[engine] = _make_index(self.rules, self.signs, engine)
+            targets = _targets(self.rules, self.signs)
+            name, find = make_engine(list(targets), engine)
+            self._indexes[engine] = Index(
+                name, find, tuple(map(tuple, targets.values())), len(self.rules), self.signs
+            )
         return self._indexes[engine]
 
+    def literals(self) -> tuple[bytes, ...]:
+        """What every index of this catalogue looks for."""
+        return tuple(_targets(self.rules, self.signs))
 
-def _make_index(rules: Sequence[Rule], signs: tuple[Sign, ...], engine: str | None) -> Index:
+
+def _targets(rules: Sequence[Rule], signs: tuple[Sign, ...]) -> dict[bytes, list[int]]:
+    """Every literal with the rules, and from the number of rules on the signs, that it stands for."""
     targets: dict[bytes, list[int]] = {}
-    for number, rule in enumerate(rules):
-        for literal in rule.literals:
+    wanted = [*(rule.literals for rule in rules), *(sign.literals for sign in signs)]
+    for number, literals in enumerate(wanted):
+        for literal in literals:
             targets.setdefault(literal.encode("utf-8"), []).append(number)
-    for number, sign in enumerate(signs):
-        for literal in sign.literals:
-            targets.setdefault(literal.encode("utf-8"), []).append(len(rules) + number)
-    name, find = make_engine(list(targets), engine)
-    return Index(name, find, tuple(map(tuple, targets.values())), len(rules), signs)
+    return targets
 
 
 def load_catalogue(rules_paths: Sequence[Path | str] = ()) -> Catalogue:

@@ -164,17 +164,18 @@ class LogMatcher:
         self._seen += len(block)
         if self._may_change_engine and self._seen >= LARGE:
             self._index, self._may_change_engine = self._catalogue.index(fastest_engine()), False
-        line_ends = block.count(b"\n")
         block = clean(block)
         origins: list[int] | None = None
         spread = spread_json(block)
+        line_ends = -1
         if spread is not None:
+            line_ends = block.count(b"\n")
             block, origins = spread
         view = _Block(block, text, origins)
         if text.pending:
             self._settle(text, view)
         self._search(text, view)
-        text.lines += line_ends
+        text.lines += line_ends if line_ends >= 0 else view.line_ends()
         text.before = block if len(block) >= _ENOUGH_BEFORE else (text.before + block)[-2 * _ENOUGH_BEFORE :]
 
     def _search(self, text: _Text, view: _Block) -> None:
@@ -355,6 +356,10 @@ class _Block:
         if self._origins is not None:
             within = self._origins[min(within, len(self._origins) - 1)]
         return self._text.lines + within + 1
+
+    def line_ends(self) -> int:
+        """How many the block has; continues the count that the last :meth:`number` left off."""
+        return self._counted + self.data.count(b"\n", self._counted_to)
 
     def window(self, line: _Line, hit: _Hit, width: int) -> tuple[str, int]:
         """The line, or a piece of it around the hit, and where in it a search begins.

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_autoremed.failures.rarity import cost
+
 if sys.version_info >= (3, 11):
     from re import _constants as _c
     from re import _parser as _p
@@ -27,42 +29,10 @@ SHORTEST_WINDOW = 512
 _STEPS = 2e8
 """Most steps one search may take; ``re`` does 1e8 to 1e9 of them a second."""
 
-_RARE_ENOUGH = 12.0
-"""Uncommon characters from which on a text is rare: then fewer texts are worth more than longer ones, because the
-speed of every engine falls with their number."""
 _MANY = 16
 """Most spellings one required piece of text may have before the derivation gives up on it."""
-
-_COMMON = (
-    "org.apache.spark.",
-    "org.apache.hadoop.",
-    "java.lang.",
-    "java.io.",
-    "Exception: ",
-    "Exception",
-    "Error: ",
-    "Error",
-    "error",
-    "failed",
-    "Failed",
-    "Caused by: ",
-    "ERROR",
-    "WARN",
-    "INFO",
-    "stage",
-    "Spark",
-    "spark.",
-    "executor",
-    "Container",
-    "container",
-    "application_",
-    "xception",
-    "rror",
-    "Application report for ",
-    "Lost task ",
-    " bytes",
-)
-"""Texts that stand in many lines of healthy logs: of two literals the one without them costs less."""
+_KEPT = 5
+"""Characters that a stretch of text keeps of what comes before it where all of it has too many spellings."""
 
 
 class PatternError(ValueError):
@@ -263,7 +233,7 @@ def _required(tree: Any) -> set[str] | None:
         if inner is not None:
             candidates.append(inner)
     usable = [texts for texts in candidates if min(len(text) for text in texts) >= SHORTEST_LITERAL]
-    return max(usable, key=_worth) if usable else None
+    return min(usable, key=cost) if usable else None
 
 
 def _runs(tree: Any, most: int) -> list[set[str]]:
@@ -274,9 +244,15 @@ def _runs(tree: Any, most: int) -> list[set[str]]:
         spellings = _spellings(op, value)
         if spellings is not None and len(spellings) * len(current) <= most:
             current = {left + right for left in current for right in spellings}
+            continue
+        runs.append(current)
+        ends = {text[-_KEPT:] for text in current}
+        if spellings is None or len(spellings) > most:
+            current = {""}
+        elif len(spellings) * len(ends) <= most:
+            current = {left + right for left in ends for right in spellings}
         else:
-            runs.append(current)
-            current = {""} if spellings is None or len(spellings) > most else set(spellings)
+            current = set(spellings)
     return [*runs, current]
 
 
@@ -341,17 +317,4 @@ def better(given: tuple[str, ...], derived: tuple[str, ...]) -> tuple[str, ...]:
     """Of two sets of literals the one that fewer lines will have; either may be empty."""
     if not given or not derived:
         return given or derived
-    return max(given, derived, key=lambda texts: _worth(set(texts)))
-
-
-def _worth(texts: set[str]) -> tuple[float, int]:
-    """Long and uncommon is good, few is better than many."""
-    return min(_rarity(text) for text in texts), -len(texts)
-
-
-def _rarity(text: str) -> float:
-    length = float(len(text))
-    for common in _COMMON:
-        if common in text:
-            length -= 0.7 * len(common)
-    return min(length, _RARE_ENOUGH)
+    return min(given, derived, key=cost)

@@ -306,10 +306,13 @@ def test_with_a_warm_cache_yaml_is_not_imported(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "literals"),
     [
-        ("Lost task .*: java.", (": java",)),
+        ("(not|never) found", ("never found", "not found")),
+        ("(a|b|c|d|e|f|g|h|i) code:? ?137", (" code 137", " code137", " code: 137", " code:137")),
+        ("[Bb]roadcast .* OutOfMemorySparkException: ", (" OutOfMemorySparkException: ",)),
+        ("Lost task .*: java.", ("Lost task ",)),
         ("abc|defg", ("abc", "defg")),
-        ("[Jj]ava heap", ("Java heap", "java heap")),
-        ("https?://host", ("http://host", "https://host")),
+        ("[Jj]ava heap", ("ava heap",)),
+        ("https?://host", ("://host",)),
         ("^(foo|bar) baz$", ("bar baz", "foo baz")),
         (r"\bword\b", ("word",)),
         (r"a\.b\(c\)", ("a.b(c)",)),
