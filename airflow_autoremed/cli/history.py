@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -12,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_autoremed import settings
+from airflow_autoremed.cli import stores
 from airflow_autoremed.history import HistoryRow, Store, StoreError
 from airflow_autoremed.types import Action, Mode
 
@@ -90,7 +93,7 @@ def show(
     if not rows:
         instance = "" if map_index is None else f"[{map_index}]"
         in_run = f" in run {run_id}" if run_id else ""
-        _fail(f"No attempt of {dag_id}.{task_id}{instance}{in_run} is recorded in {url}.", _NOT_FOUND)
+        fail(f"No attempt of {dag_id}.{task_id}{instance}{in_run} is recorded in {url}.", _NOT_FOUND)
     if output is Format.JSON:
         _print_json(rows)
         return
@@ -101,22 +104,28 @@ def show(
 
 def _read(store_url: str | None, read: Callable[[Store], list[HistoryRow]]) -> tuple[list[HistoryRow], str]:
     """What *read* finds in the configured store, and how that store is called in messages."""
+    with opened(store_url) as store:
+        return read(store), store.name
+
+
+@contextmanager
+def opened(store_url: str | None) -> Iterator[Store]:
+    """The configured store, or that of *store_url*; what goes wrong with it ends the command with a message."""
     try:
         configured = settings.load()
-        store = Store(
-            store_url or configured.store_url,
-            deployment=configured.deployment,
-            deadline_s=configured.store_deadline,
-        )
-        rows = read(store)
-        store.close()
+        where = store_url or stores.store_url(configured)
+        store = Store(where, deployment=configured.deployment, deadline_s=configured.store_deadline)
+        try:
+            yield store
+        finally:
+            store.close()
     except (StoreError, ValueError) as error:
-        _fail(str(error), _CANNOT)
-    return rows, store.name
+        fail(str(error), _CANNOT)
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True).print(_text(message), soft_wrap=True)
+def fail(message: str, code: int) -> NoReturn:
+    """End the command with *message*."""
+    Console(stderr=True).print(safe_text(message), soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -129,13 +138,13 @@ def _overview(rows: list[HistoryRow]) -> Table:
     for row in rows:
         table.add_row(
             Group(
-                _text(f"{_task(row)}, try {row.attempt.try_number}"),
-                _text(row.attempt.run_id, "dim"),
-                _text(_time(row.started_at), "dim"),
+                safe_text(f"{_task(row)}, try {row.attempt.try_number}"),
+                safe_text(row.attempt.run_id, "dim"),
+                safe_text(shown_time(row.started_at), "dim"),
             ),
             _outcome(row),
             _number(row.gib_seconds),
-            Group(_text(row.category or "", "bold"), *_decision(row)) if row.action else "",
+            Group(safe_text(row.category or "", "bold"), *_decision(row)) if row.action else "",
         )
     return table
 
@@ -143,24 +152,24 @@ def _overview(rows: list[HistoryRow]) -> Table:
 def _details(row: HistoryRow) -> Group:
     attempt = row.attempt
     parts: list[Text] = [
-        _text(f"{_task(row)}, run {attempt.run_id}, try {attempt.try_number}", "bold"),
-        Text.assemble("  outcome   ", _outcome(row), _text(_cost(row))),
-        _text(f"  started   {_time(row.started_at)} UTC, {row.operator}" if row.started_at else ""),
-        _text(f"  ran with  {'a patched' if row.patched else 'the declared'} configuration"),
+        safe_text(f"{_task(row)}, run {attempt.run_id}, try {attempt.try_number}", "bold"),
+        Text.assemble("  outcome   ", _outcome(row), safe_text(_cost(row))),
+        safe_text(f"  started   {shown_time(row.started_at)} UTC, {row.operator}" if row.started_at else ""),
+        safe_text(f"  ran with  {'a patched' if row.patched else 'the declared'} configuration"),
     ]
     parts += [
-        _text(f"            {key} = {value}", "bold" if row.baseline.get(key) != value else "")
+        safe_text(f"            {key} = {value}", "bold" if row.baseline.get(key) != value else "")
         for key, value in sorted(row.effective.items())
     ]
     if row.action is not None:
         rule = f" (rule {row.rule})" if row.rule else ""
-        parts.append(_text(f"  category  {row.category}{rule}"))
-        parts += [_text(f"  line {line.number}: {line.text}", "dim") for line in row.lines]
+        parts.append(safe_text(f"  category  {row.category}{rule}"))
+        parts += [safe_text(f"  line {line.number}: {line.text}", "dim") for line in row.lines]
         parts += [Text.assemble("  ", line) for line in _decision(row)]
-        parts.append(_text(f"  decided by {row.decided_by}, {_time(row.decided_at)} UTC"))
+        parts.append(safe_text(f"  decided by {row.decided_by}, {shown_time(row.decided_at)} UTC"))
     if row.excerpt:
-        parts.append(_text("  evidence"))
-        parts += [_text(f"    {line}", "dim") for line in row.excerpt.splitlines()]
+        parts.append(safe_text("  evidence"))
+        parts += [safe_text(f"    {line}", "dim") for line in row.excerpt.splitlines()]
     return Group(*(part for part in parts if part.plain), Text())
 
 
@@ -170,9 +179,9 @@ def _decision(row: HistoryRow) -> list[Text]:
         return []
     word = row.action.value.replace("_", " ")
     shadow = " (shadow: nothing was changed)" if row.mode is Mode.SHADOW else ""
-    head = Text.assemble((word, _STYLES[row.action]), f"{shadow}: ", _text(row.reason or ""))
+    head = Text.assemble((word, _STYLES[row.action]), f"{shadow}: ", safe_text(row.reason or ""))
     changes = [
-        _text(f"{key}: {'(not set)' if before is None else before} -> {after}")
+        safe_text(f"{key}: {'(not set)' if before is None else before} -> {after}")
         for key, (before, after) in sorted(row.changes.items())
     ]
     return [head, *changes]
@@ -196,7 +205,8 @@ def _task(row: HistoryRow) -> str:
     )
 
 
-def _time(moment: datetime | None) -> str:
+def shown_time(moment: datetime | None) -> str:
+    """A time as the tables show it."""
     return "" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -204,7 +214,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
 
 
-def _text(text: str, style: str = "") -> Text:
+def safe_text(text: str, style: str = "") -> Text:
     """*text*, which may come from a job's log, without what would steer the terminal."""
     return Text(
         "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text), style

@@ -10,6 +10,7 @@ from airflow_autoremed.cli.db import db_app
 from airflow_autoremed.cli.demo import demo
 from airflow_autoremed.cli.doctor import doctor
 from airflow_autoremed.cli.history import history, show
+from airflow_autoremed.cli.patches import patches_app
 from airflow_autoremed.cli.recommend import recommend
 from airflow_autoremed.cli.rules import rules_app
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 for command in (demo, classify, recommend, history, show, doctor):
     app.command()(command)
 app.add_typer(rules_app)
+app.add_typer(patches_app)
 app.add_typer(db_app)
 
 

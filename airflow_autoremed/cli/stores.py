@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_autoremed.history import StoreError
 from airflow_autoremed.history.deadline import OverrunError, within
-from airflow_autoremed.settings import Settings
+from airflow_autoremed.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.url import URL
@@ -19,11 +19,19 @@ def store_url(settings: Settings) -> str:
     """The SQLAlchemy URL of the configured store.
 
     Airflow is imported (which takes seconds) only where the store is named by an Airflow connection.
+
+    :raises SettingsError: when there is no such connection.
     """
     if settings.store and "://" not in settings.store:
         from airflow_autoremed.airflow.compat import connection_url
 
-        return connection_url(settings.store)
+        try:
+            return connection_url(settings.store)
+        except Exception as error:
+            raise SettingsError(
+                f"[autoremed] store = {settings.store!r} names a connection that Airflow cannot find "
+                f"({type(error).__name__}: {error}). Write a SQLAlchemy URL, or the id of a connection."
+            ) from error
     return settings.store_url
 
 

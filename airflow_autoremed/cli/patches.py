@@ -1,0 +1,169 @@
+"""``autoremed patches``: which patches there are, how each came about, and taking one back."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from airflow_autoremed.cli.history import (
+    Format,
+    FormatOption,
+    StoreOption,
+    fail,
+    opened,
+    safe_text,
+    shown_time,
+)
+from airflow_autoremed.history.records import PatchRow
+from airflow_autoremed.types import ANY, ANY_MAP_INDEX, PatchState
+
+_NOT_FOUND = 1
+_SHORT = 10
+"""Characters of a patch's key that are shown: enough to name it."""
+_STYLES = {PatchState.PROMOTED: "bold green", PatchState.PROVEN: "green", PatchState.REVOKED: "red"}
+
+patches_app = typer.Typer(name="patches", help="List, explain and take back patches.", no_args_is_help=True)
+
+KeyArgument = Annotated[str, typer.Argument(help="The patch's key, or its beginning.", metavar="KEY")]
+
+
+@patches_app.callback()
+def patches() -> None:
+    """List, explain and take back patches."""
+
+
+@patches_app.command(name="list")
+def list_(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that are in force for one run only, or no more.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 50,
+    output: FormatOption = Format.TABLE,
+    store_url: StoreOption = None,
+) -> None:
+    """Show the patches that coming runs begin with, those changed last first."""
+    with opened(store_url) as store:
+        rows = store.patches(limit, in_force_only=not everything)
+    if output is Format.JSON:
+        typer.echo(json.dumps([_as_json(row) for row in rows], indent=2))
+        return
+    console = Console()
+    if not rows:
+        console.print(
+            safe_text(
+                f"No patches in {store.name}." if everything else f"No promoted patch in {store.name}."
+            ),
+            soft_wrap=True,
+        )
+        return
+    table = Table()
+    for column in ("patch", "for", "cause", "state", "last used"):
+        table.add_column(column, overflow="fold")
+    table.add_column("changes", overflow="fold", ratio=1)
+    for row in rows:
+        table.add_row(
+            row.key[:_SHORT],
+            safe_text(_whom(row)),
+            safe_text(row.category),
+            safe_text(f"{row.state.value}\n{shown_time(row.state_at)}", _STYLES.get(row.state, "")),
+            shown_time(row.last_used_at),
+            safe_text("\n".join(_changes(row))),
+        )
+    console.print(table)
+
+
+@patches_app.command()
+def show(key: KeyArgument, output: FormatOption = Format.TABLE, store_url: StoreOption = None) -> None:
+    """Show one patch: what it changes, for whom, and its life so far, with who, when and why."""
+    with opened(store_url) as store:
+        row = _only(store.find_patches(key), key)
+    if output is Format.JSON:
+        typer.echo(json.dumps(_as_json(row), indent=2))
+        return
+    console = Console()
+    console.print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)}", "bold"), soft_wrap=True)
+    console.print(safe_text(f"  cause  {row.category}"), soft_wrap=True)
+    console.print(
+        safe_text(f"  state  {row.state.value}, since {shown_time(row.state_at)} UTC"), soft_wrap=True
+    )
+    for line in _changes(row):
+        console.print(safe_text(f"  {line}"), soft_wrap=True)
+    for change in row.changes:
+        console.print(
+            safe_text(f"  {shown_time(change.at)}  {change.to_state:<10} {change.who}: {change.why}"),
+            soft_wrap=True,
+        )
+
+
+@patches_app.command()
+def revoke(
+    key: KeyArgument,
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    store_url: StoreOption = None,
+) -> None:
+    """Take a patch back: coming runs begin as their author declares."""
+    with opened(store_url) as store:
+        row = _only(store.find_patches(key), key)
+        if not store.end_patch(row.key, PatchState.REVOKED, who=getpass.getuser(), why=why):
+            fail(f"Patch {row.key[:_SHORT]} is {row.state.value} already.", _NOT_FOUND)
+    Console().print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)} is revoked."), soft_wrap=True)
+
+
+def _only(rows: list[PatchRow], key: str) -> PatchRow:
+    if not rows or not key:
+        fail(f"No patch begins with {key!r}; `autoremed patches list --all` shows them.", _NOT_FOUND)
+    if len(rows) > 1:
+        fail(f"{len(rows)} patches begin with {key!r}; write more of the key.", _NOT_FOUND)
+    return rows[0]
+
+
+def _whom(row: PatchRow) -> str:
+    scope = row.patch.scope
+    instance = {ANY_MAP_INDEX: " [every instance]", -1: ""}.get(scope.map_index, f" [{scope.map_index}]")
+    run = "every run" if scope.run_id == ANY else f"run {scope.run_id}, try {row.patch.from_try + 1}"
+    job = "" if scope.kind == "run" or scope.fingerprint == ANY else f", job {scope.fingerprint}"
+    return f"{scope.dag_id}.{scope.task_id}{instance}, {run}{job}"
+
+
+def _changes(row: PatchRow) -> list[str]:
+    tested = {each["path"]: each["value"] for each in row.patch.operations if each["op"] == "test"}
+    return [
+        f"{each['path'][1:]}: {tested.get(each['path'], '(not set)')} -> {each['value']}"
+        for each in row.patch.operations
+        if each["op"] != "test"
+    ]
+
+
+def _as_json(row: PatchRow) -> dict[str, Any]:
+    scope = row.patch.scope
+    return {
+        "key": row.key,
+        "kind": scope.kind,
+        "dag_id": scope.dag_id,
+        "run_id": scope.run_id,
+        "task_id": scope.task_id,
+        "map_index": scope.map_index,
+        "fingerprint": scope.fingerprint,
+        "from_try": row.patch.from_try,
+        "category": row.category,
+        "state": row.state.value,
+        "state_at": row.state_at and row.state_at.isoformat(),
+        "created_at": row.created_at and row.created_at.isoformat(),
+        "last_used_at": row.last_used_at and row.last_used_at.isoformat(),
+        "operations": [dict(each) for each in row.patch.operations],
+        "changes": [
+            {
+                "at": change.at and change.at.isoformat(),
+                "who": change.who,
+                "from_state": change.from_state,
+                "to_state": change.to_state,
+                "why": change.why,
+            }
+            for change in row.changes
+        ],
+    }
