@@ -9,9 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.failures.stalls import Stall, StallDetector, describe
+from airflow_autoremed.platforms import Platform
 from airflow_autoremed.types import Conf
 
 log = logging.getLogger("airflow_autoremed")
@@ -99,3 +102,28 @@ class StallWatch:
 
         if not self._kill(announce):
             log.info("[autoremed] The application looked stalled, but there is nothing here to end.")
+
+
+def watched(
+    platform: Platform,
+    operator: Any,
+    write: Callable[[str], None],
+    timeout_s: float,
+    *,
+    act: bool,
+    conf: Conf,
+    largest_container: int | None,
+) -> tuple[StallWatch, Callable[[str], None]]:
+    """A watch on the coming run of *operator*, not yet started, and what to tap the run with instead of *write*.
+
+    :param act: whether a stalled run is ended; else a warning says that it would be.
+    """
+    detector = StallDetector()
+
+    def write_both(line: str) -> None:
+        write(line)
+        detector.write(line)
+
+    kill = partial(platform.kill, operator) if act else None
+    watch = StallWatch(detector, timeout_s, kill, write, conf=conf, largest_container=largest_container)
+    return watch, write_both
