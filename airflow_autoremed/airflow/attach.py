@@ -13,7 +13,13 @@ from airflow_autoremed.types import Mode
 T = TypeVar("T")
 
 
-def remediate(task: T, *, mode: str | Mode | None = None, limits: Mapping[str, Any] | None = None) -> T:
+def remediate(
+    task: T,
+    *,
+    mode: str | Mode | None = None,
+    limits: Mapping[str, Any] | None = None,
+    stall_timeout: str | float | None = None,
+) -> T:
     """Let a Spark task heal itself on its retry.
 
     The task's own ``retry_policy``, callbacks and ``pre_execute`` keep their meaning. Attaching twice changes
@@ -24,11 +30,13 @@ def remediate(task: T, *, mode: str | Mode | None = None, limits: Mapping[str, A
     :param mode: ``act``, ``shadow`` (decide and record, change nothing) or ``off``; default: the deployment's.
     :param limits: hard caps for this task over the deployment's: ``max_container_memory``, ``max_total_memory``
         (``"16g"`` or bytes), ``max_cores_per_executor``, ``max_executors``, ``max_growth`` (a factor).
+    :param stall_timeout: end the try when its application has waited so long without any progress (``"15m"`` or
+        seconds), for executors that nobody grants or that die as they start; default: the deployment's.
     :return: the same task, or the new dictionary.
     :raises TypeError: when *task* is neither.
     :raises SettingsError: for a mode or limit that cannot be used, saying what to write instead.
     """
-    options = Options.checked(mode, limits, where="remediate()")
+    options = Options.checked(mode, limits, stall_timeout, where="remediate()")
     if isinstance(task, dict):
         return cast("T", _in_default_args(task, options))
     if find_platform(getattr(task, "operator_class", task)) is None:
@@ -85,7 +93,9 @@ def _hooks(present: Mapping[str, Any], options: Options) -> dict[str, Any]:
         author = present.get("retry_policy")
         if isinstance(author, AutoRemediationPolicy):
             author = author.author
-        hooks["retry_policy"] = AutoRemediationPolicy(author, mode=options.mode, limits=options.limits)
+        hooks["retry_policy"] = AutoRemediationPolicy(
+            author, mode=options.mode, limits=options.limits, stall_timeout=options.stall_timeout
+        )
     return hooks
 
 

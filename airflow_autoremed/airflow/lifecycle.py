@@ -32,6 +32,7 @@ from airflow_autoremed.types import (
 )
 
 if TYPE_CHECKING:
+    from airflow_autoremed.airflow.stall_watch import StallWatch
     from airflow_autoremed.failures import Catalogue, LogTap
 
 log = logging.getLogger("airflow_autoremed")
@@ -61,10 +62,17 @@ class RunningAttempt:
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     clock: float = field(default_factory=time.monotonic)
     decision: Decision | None = None
+    watch: StallWatch | None = None
+    """Ends the try when it waits for too long."""
 
     @property
     def patched(self) -> bool:
         return dict(self.effective) != dict(self.baseline)
+
+    def stop_watching(self) -> None:
+        """The application has ended."""
+        if self.watch is not None:
+            self.watch.stop()
 
     def catalogue(self) -> Catalogue:
         """The rules that hold for this task."""
@@ -104,11 +112,29 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
         LogTap(_load_catalogue),
         fingerprint=fingerprint(baseline, platform.job(operator)),
     )
+    for earlier in _running.values():
+        earlier.stop_watching()
     _running.clear()
     _running[attempt] = running
     _choose_patch(running, context)
+    write: Callable[[str], None] = running.tap.write
+    timeout_s = options.effective_stall_timeout()
+    if timeout_s is not None and not running.stopped:
+        from airflow_autoremed.airflow.stall_watch import watched
+
+        running.watch, write = watched(
+            platform,
+            operator,
+            write,
+            timeout_s,
+            act=mode is Mode.ACT,
+            conf=running.effective,
+            largest_container=options.effective_limits().max_container_memory,
+        )
     try:
-        platform.tap(operator, running.tap.write)
+        platform.tap(operator, write)
+        if running.watch is not None:
+            running.watch.start()
     except Exception as error:  # noqa: BLE001 - without a tap the exception text is still evidence
         warn("attaching to the log", error)
 
@@ -168,6 +194,7 @@ def after_failure(
     running = _running.get(attempt_id(context["ti"]))
     if running is None:
         return None
+    running.stop_watching()
     if running.decision is not None:
         return _to_carry_out(running, running.decision)
     from airflow_autoremed import remediation
@@ -249,6 +276,7 @@ def after_success(context: Mapping[str, Any]) -> None:
     running = _running.pop(attempt_id(context["ti"]), None)
     if running is None:
         return
+    running.stop_watching()
     state_store = context.get("task_state_store")
     if state_store is not None and running.past:
         handovers.clear(state_store)
@@ -261,6 +289,8 @@ def after_success(context: Mapping[str, Any]) -> None:
 def after_final_failure(context: Mapping[str, Any]) -> None:
     """Record a failure that nobody asked us about (``AirflowFailException`` bypasses the retry policy)."""
     running = _running.pop(attempt_id(context["ti"]), None)
+    if running is not None:
+        running.stop_watching()
     if running is not None and (running.decision is None or running.stopped):
         Recorder.current().ended(running, succeeded=False)
 

@@ -18,9 +18,18 @@ class Options:
 
     mode: Mode | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+    stall_timeout: float | None = None
+    """Seconds; ``None``: the deployment's."""
 
     @classmethod
-    def checked(cls, mode: str | Mode | None, limits: Mapping[str, Any] | None, *, where: str) -> Options:
+    def checked(
+        cls,
+        mode: str | Mode | None,
+        limits: Mapping[str, Any] | None,
+        stall_timeout: str | float | None = None,
+        *,
+        where: str,
+    ) -> Options:
         """Options from what an author wrote.
 
         :raises SettingsError: for a value that cannot be used, saying what to write instead.
@@ -30,7 +39,12 @@ class Options:
         return cls(
             mode=None if mode is None else settings_module.parse_mode(mode, where=f"{where} mode"),
             limits=dict(given),
+            stall_timeout=settings_module.parse_duration(stall_timeout, where=f"{where} stall_timeout"),
         )
+
+    def effective_stall_timeout(self) -> float | None:
+        """The task's own, else the deployment's; ``None``: an application may wait for ever."""
+        return settings().stall_timeout if self.stall_timeout is None else self.stall_timeout
 
     def effective_mode(self) -> Mode:
         """The task's own mode, else the deployment's; ``off`` for the deployment is off for every task."""

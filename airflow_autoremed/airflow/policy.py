@@ -30,6 +30,8 @@ class AutoRemediationPolicy(RetryPolicy):
     :param author: the task's own retry policy, asked first.
     :param mode: ``act``, ``shadow`` or ``off``; default: the deployment's.
     :param limits: caps such as ``{"max_container_memory": "16g"}`` over the deployment's.
+    :param stall_timeout: end a try that has waited so long without progress, such as ``"15m"``; default: the
+        deployment's.
     :raises SettingsError: for a value that cannot be used.
     """
 
@@ -39,6 +41,7 @@ class AutoRemediationPolicy(RetryPolicy):
         *,
         mode: str | Mode | None = None,
         limits: Mapping[str, Any] | None = None,
+        stall_timeout: str | float | None = None,
     ) -> None:
         if author is not None and not isinstance(author, RetryPolicy):
             raise TypeError(
@@ -46,7 +49,7 @@ class AutoRemediationPolicy(RetryPolicy):
                 "pass the RetryPolicy the task had, or nothing"
             )
         self.author = author
-        self.options = Options.checked(mode, limits, where="AutoRemediationPolicy")
+        self.options = Options.checked(mode, limits, stall_timeout, where="AutoRemediationPolicy")
 
     def evaluate(
         self,
@@ -91,9 +94,13 @@ class AutoRemediationPolicy(RetryPolicy):
     def serialize(self) -> dict[str, Any]:
         """The policy as JSON: its options (the author's policy serialises itself)."""
         mode = self.options.mode
-        return {"mode": None if mode is None else mode.value, "limits": dict(self.options.limits)}
+        return {
+            "mode": None if mode is None else mode.value,
+            "limits": dict(self.options.limits),
+            "stall_timeout": self.options.stall_timeout,
+        }
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> AutoRemediationPolicy:
         """The policy that :meth:`serialize` wrote, without the author's."""
-        return cls(mode=data["mode"], limits=data["limits"])
+        return cls(mode=data["mode"], limits=data["limits"], stall_timeout=data["stall_timeout"])
