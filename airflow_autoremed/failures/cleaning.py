@@ -26,9 +26,10 @@ def clean(block: bytes) -> bytes:
     return block
 
 
-def spread_json(block: bytes) -> tuple[bytes, list[int]] | None:
+def spread_json(block: bytes, continued: bool = False) -> tuple[bytes, list[int]] | None:
     """Put the texts inside JSON log lines on lines of their own, below the line itself.
 
+    :param continued: the first line is the end of a longer one, and so no JSON.
     :return: the longer block and, per line of it, the index of the line of ``block`` that it comes from; or
         ``None`` where nothing had to be spread.
     """
@@ -42,7 +43,7 @@ def spread_json(block: bytes) -> tuple[bytes, list[int]] | None:
     for index, line in enumerate(block.split(b"\n")):
         lines.append(line)
         origins.append(index)
-        for text in _texts_of(line):
+        for text in () if continued and index == 0 else _texts_of(line):
             found = True
             for piece in text.split("\n"):
                 lines.append(piece.encode("utf-8", "replace"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_autoremed.failures.matching import LogMatcher
 
 CATALOGUE_DIR = Path(__file__).with_name("catalogue")
+_PART = 256 * 1024
 _ENTRY = re.compile(r"^- ", re.MULTILINE)
 
 
@@ -32,6 +33,18 @@ class Index:
     """Literal to the rules (and, from ``signs_from``, the signs) that it stands for."""
     signs_from: int
     signs: tuple[Sign, ...]
+    longest: int
+    """Bytes of the longest literal."""
+
+    def hits(self, data: bytes) -> Iterable[tuple[int, int, int]]:
+        """All literals in ``data``; of long data a part at a time, because a hostile one may be full of them."""
+        return self.find(data) if len(data) <= 2 * _PART else self._hits_in_parts(data)
+
+    def _hits_in_parts(self, data: bytes) -> Iterator[tuple[int, int, int]]:
+        for offset in range(0, len(data), _PART):
+            for literal, start, end in self.find(data[offset : offset + _PART + self.longest]):
+                if start < _PART:
+                    yield literal, offset + start, offset + end
 
 
 @dataclass
@@ -68,9 +81,9 @@ class Catalogue:
         if engine not in self._indexes:
             targets = _targets(self.rules, self.signs)
             name, find = make_engine(list(targets), engine)
-            self._indexes[engine] = Index(
-                name, find, tuple(map(tuple, targets.values())), len(self.rules), self.signs
-            )
+            numbers = tuple(map(tuple, targets.values()))
+            longest = max(map(len, targets), default=0)
+            self._indexes[engine] = Index(name, find, numbers, len(self.rules), self.signs, longest)
         return self._indexes[engine]
 
     def literals(self) -> tuple[bytes, ...]:

@@ -8,6 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_autoremed.failures.blocks import (
+    AROUND,
+    LONGEST_CONTEXT,
+    OVERLAP,
+    Block,
+    Cutter,
+    Hit,
+    Line,
+    Lines,
+    Piece,
+)
 from airflow_autoremed.failures.cleaning import clean, spread_json
 from airflow_autoremed.failures.deciding import Found, decide
 from airflow_autoremed.failures.engines import LARGE, fastest_engine
@@ -20,28 +31,14 @@ from airflow_autoremed.types import Classification, EvidenceLine, Source
 if TYPE_CHECKING:
     from airflow_autoremed.failures.loading import Catalogue
 
-_Line = tuple[int, int]
-"""Start and end of a line in its block."""
-_Hit = tuple[int, int]
-"""Start and end of a literal in its block."""
-
-BLOCK = 256 * 1024
-"""Bytes that are looked at together."""
-AROUND = 30
-"""Lines before and after a line that conditions look at."""
-_LONGEST_PIECE = 1024 * 1024
-"""A line that is longer is looked at in pieces of this many bytes."""
-_OVERLAP = 1024
-"""Bytes that a piece shares with the next, so that no literal is cut in two."""
-_ENOUGH_BEFORE = 64 * 1024
-"""Bytes of the blocks before that are kept at least; 30 lines of 2 KiB."""
-_LONGEST_CONTEXT = 2000
-"""Bytes of a neighbouring line that a condition is run on."""
 _LONGEST_EVIDENCE = 2000
 _MOST_MATCHES = 64
 """Matches of one rule that are looked at for sizes; more change nothing."""
 _MOST_TRIES_PER_LINE = 16
+"""Tries of one rule on a line longer than its window; from then on one for every quarter of a window."""
 _MOST_PENDING = 8
+_SLACK = 512
+"""Bytes by which the halves that two pieces look at may be off, where an escape sequence was cut in two."""
 _PATIENCE_S = 2.0
 """A rule that has spent this long on lines that it did not match is left out for the rest of the log."""
 
@@ -64,13 +61,31 @@ class _Text:
     """The text that is being read: one source from its beginning to its end."""
 
     source: Source | None
-    buffer: list[bytes] = field(default_factory=list)
-    buffered: int = 0
-    lines: int = 0
-    """Line ends seen so far."""
-    before: bytes = b""
-    """The end of the blocks before, for the lines before a line."""
+    cutter: Cutter
+    lines: Lines = field(default_factory=Lines)
     pending: list[_Pending] = field(default_factory=list)
+
+
+class _Tries:
+    """Which rules are done with a line, and where in a long one they are tried again."""
+
+    def __init__(self) -> None:
+        self.done: set[int] = set()
+        self._count: dict[int, int] = {}
+        self._reach: dict[int, int] = {}
+
+    def may(self, target: int, line: Line, start: int, width: int) -> bool:
+        """Whether ``target``, which sees ``width`` bytes around a literal, is tried at the literal at ``start``."""
+        if line[1] - line[0] <= width:
+            self.done.add(target)  # no other place in the line can say anything else
+            return True
+        if self._count.setdefault(target, 0) < _MOST_TRIES_PER_LINE:
+            self._count[target] += 1
+            return True
+        if start < self._reach.get(target, 0):
+            return False
+        self._reach[target] = start + width // 4
+        return True
 
 
 class LogMatcher:
@@ -105,23 +120,21 @@ class LogMatcher:
         """
         if self._text is None or self._text.source != source:
             self.end_text()
-            self._text = _Text(source)
+            self._text = _Text(source, Cutter(self._look))
+        add = self._text.cutter.add
         if isinstance(lines_or_block, str):
-            self._add(lines_or_block.encode("utf-8", "replace"))
+            add(lines_or_block.encode("utf-8", "replace"))
         elif isinstance(lines_or_block, bytes):
-            self._add(lines_or_block)
+            add(lines_or_block)
         else:
             for line in lines_or_block:
-                self._add((line if line.endswith("\n") else line + "\n").encode("utf-8", "replace"))
+                add((line if line.endswith("\n") else line + "\n").encode("utf-8", "replace"))
 
     def end_text(self) -> None:
         """The text is complete: look at its last line, and begin a new one with what is fed next."""
-        text = self._text
-        if text is None:
+        if self._text is None:
             return
-        rest = b"".join(text.buffer)
-        if rest:
-            self._look(text, rest)
+        self._text.cutter.end()
         self._text = None
         self._text_number += 1
 
@@ -135,82 +148,66 @@ class LogMatcher:
         self.end_text()
         return tuple(self._catalogue.rules[index].id for index in sorted(self._found))
 
-    def _add(self, data: bytes) -> None:
-        if len(data) > BLOCK:  # one huge line or block: copy no more than a part of it at a time
-            for start in range(0, len(data), BLOCK):
-                self._add(data[start : start + BLOCK])
-            return
-        text = self._text
-        assert text is not None
-        text.buffer.append(data)
-        text.buffered += len(data)
-        if text.buffered < BLOCK:
-            return
-        joined = text.buffer[0] if len(text.buffer) == 1 else b"".join(text.buffer)
-        end = joined.rfind(b"\n") + 1
-        if end:
-            self._look(text, joined[:end])
-            joined = joined[end:]
-        while len(joined) >= _LONGEST_PIECE:
-            self._look(text, joined[:_LONGEST_PIECE])
-            joined = joined[_LONGEST_PIECE - _OVERLAP :]
-        text.buffer = [joined] if joined else []
-        text.buffered = len(joined)
-
     # ----------------------------------------------------------------------------------------------- matching
 
-    def _look(self, text: _Text, block: bytes) -> None:
+    def _look(self, piece: Piece) -> None:
         """Search one block: whole lines, or a piece of a very long one."""
-        self._seen += len(block)
+        text = self._text
+        assert text is not None
+        self._seen += len(piece.data)
         if self._may_change_engine and self._seen >= LARGE:
             self._index, self._may_change_engine = self._catalogue.index(fastest_engine()), False
-        block = clean(block)
-        origins: list[int] | None = None
-        spread = spread_json(block)
-        line_ends = -1
+        data = clean(piece.data)
+        low, high = 0, len(data)
+        if piece.continued:  # of what two pieces share, each looks at the half that it sees more around
+            low = len(clean(piece.data[:OVERLAP])) // 2 - _SLACK
+        if piece.cut:
+            high -= len(clean(piece.data[-OVERLAP:])) // 2
+        spread = None if piece.cut else spread_json(data, piece.continued)
+        data, origins = spread or (data, None)
         if spread is not None:
-            line_ends = block.count(b"\n")
-            block, origins = spread
-        view = _Block(block, text, origins)
+            high = len(data)
+        view = Block(data, text.lines, origins, piece.continued, piece.cut)
         if text.pending:
             self._settle(text, view)
-        self._search(text, view)
-        text.lines += line_ends if line_ends >= 0 else view.line_ends()
-        text.before = block if len(block) >= _ENOUGH_BEFORE else (text.before + block)[-2 * _ENOUGH_BEFORE :]
+        self._search(text, view, low, high)
+        text.lines.remember(data, view.line_ends(), piece.continued, piece.cut)
 
-    def _search(self, text: _Text, view: _Block) -> None:
+    def _search(self, text: _Text, view: Block, low: int, high: int) -> None:
+        """Try the rules of the literals that begin from ``low`` to before ``high``."""
         index = self._index
-        tried: set[int] = set()
-        tries: dict[int, int] = {}
+        tries = _Tries()
         line = (0, -1)
-        for literal, start, end in index.find(view.data):
+        for literal, start, end in index.hits(view.data):
+            if not low <= start < high:
+                continue
             if start >= line[1]:
                 line = view.line_at(start)
-                tried.clear()
-                tries.clear()
+                tries = _Tries()
             for target in index.targets[literal]:
-                if target in tried:
+                if target in tries.done:
                     continue
                 if target >= index.signs_from:
-                    tried.add(target)
-                    self._note(view, index.signs[target - index.signs_from], line, start)
+                    if tries.may(target, line, start, LONGEST_CONTEXT):
+                        self._note(view, index.signs[target - index.signs_from], line, start)
                     continue
                 found = self._found.get(target)
                 if found is not None and found.count >= _MOST_MATCHES:
-                    tried.add(target)  # nothing new but that it goes on
+                    tries.done.add(target)  # nothing new but that it goes on
                     found.last = (self._text_number, view.number(line[0]))
                     continue
                 rule = self._catalogue.rules[target]
-                if target in self._left_out or (rule.source and not _allowed(rule.source, text.source)):
-                    tried.add(target)
-                    continue
-                tries[target] = tries.get(target, 0) + 1
-                if line[1] - line[0] <= rule.window or tries[target] >= _MOST_TRIES_PER_LINE:
-                    tried.add(target)  # no other place in the line can say anything else, or enough is enough
-                if self._confirm(text, view, target, rule, line, (start, end)):
-                    tried.add(target)
+                if (
+                    target in self._left_out
+                    or (rule.source and not _allowed(rule.source, text.source))
+                    or (
+                        tries.may(target, line, start, rule.window)
+                        and self._confirm(text, view, target, rule, line, (start, end))
+                    )
+                ):
+                    tries.done.add(target)
 
-    def _confirm(self, text: _Text, view: _Block, target: int, rule: Rule, line: _Line, hit: _Hit) -> bool:
+    def _confirm(self, text: _Text, view: Block, target: int, rule: Rule, line: Line, hit: Hit) -> bool:
         """Run the pattern and the conditions of ``rule`` on a line that has one of its literals."""
         began = time.perf_counter()
         piece, position = view.window(line, hit, rule.window)
@@ -256,9 +253,11 @@ class LogMatcher:
             text.pending.append(_Pending(target, found, left))
         return False
 
-    def _settle(self, text: _Text, view: _Block) -> None:
+    def _settle(self, text: _Text, view: Block) -> None:
         """Look at the first lines of a block for the matches of the block before that wait for them."""
-        first = view.after(-1)
+        first = view.first_lines()
+        if first is None:
+            return
         still = []
         for waiting in text.pending:
             followed = self._catalogue.rules[waiting.rule].followed
@@ -273,8 +272,8 @@ class LogMatcher:
         known = self._found.get(target)
         self._found[target] = found if known is None else known.joined(found)
 
-    def _note(self, view: _Block, sign: Sign, line: _Line, start: int) -> None:
-        piece, position = view.window(line, (start, start), _LONGEST_CONTEXT)
+    def _note(self, view: Block, sign: Sign, line: Line, start: int) -> None:
+        piece, position = view.window(line, (start, start), LONGEST_CONTEXT)
         if sign.regex.search(piece, position):
             where = (self._text_number, view.number(line[0]))
             self._signs[sign.kind] = max(self._signs.get(sign.kind, where), where)
@@ -324,126 +323,3 @@ def _evidence(
         low = max(offset, min(start, middle - _LONGEST_EVIDENCE // 2))
         text = line[low : low + _LONGEST_EVIDENCE].strip()
     return EvidenceLine(number, mask_secrets(text), source or Source.DRIVER_LOG)
-
-
-class _Block:
-    """A cleaned block with its lines found on demand."""
-
-    def __init__(self, data: bytes, text: _Text, origins: list[int] | None) -> None:
-        self.data = data
-        self._text = text
-        self._origins = origins
-        self._counted_to = 0
-        self._counted = 0
-        self._before: _Before | None = None
-        self._before_of = 0
-        self._after: _After | None = None
-        self._after_of = 0
-
-    def line_at(self, position: int) -> _Line:
-        """Start and end of the line at ``position``."""
-        start = self.data.rfind(b"\n", 0, position) + 1
-        end = self.data.find(b"\n", position)
-        return start, len(self.data) if end < 0 else end
-
-    def number(self, line_start: int) -> int:
-        """1-based number of the line in its text."""
-        if line_start < self._counted_to:
-            self._counted_to, self._counted = 0, 0
-        self._counted += self.data.count(b"\n", self._counted_to, line_start)
-        self._counted_to = line_start
-        within = self._counted
-        if self._origins is not None:
-            within = self._origins[min(within, len(self._origins) - 1)]
-        return self._text.lines + within + 1
-
-    def line_ends(self) -> int:
-        """How many the block has; continues the count that the last :meth:`number` left off."""
-        return self._counted + self.data.count(b"\n", self._counted_to)
-
-    def window(self, line: _Line, hit: _Hit, width: int) -> tuple[str, int]:
-        """The line, or a piece of it around the hit, and where in it a search begins.
-
-        A piece that does not begin where the line begins gets one character more in front, so that ``^`` does
-        not match at its edge.
-        """
-        (line_start, line_end), (start, end) = line, hit
-        low, high = line_start, line_end
-        if line_end - line_start > width:
-            room = max(0, width - (end - start)) // 2
-            low = max(line_start, start - room)
-            high = min(line_end, end + room)
-        if high > low and self.data[high - 1] == 13 and high == line_end:
-            high -= 1
-        if low == line_start:
-            return self.data[low:high].decode("utf-8", "replace"), 0
-        return "\u2026" + self.data[low:high].decode("utf-8", "replace"), 1
-
-    def before(self, line_start: int) -> _Before:
-        """The lines before the line at ``line_start``."""
-        if self._before is None or self._before_of != line_start:
-            self._before, self._before_of = _Before(self.data, line_start, self._text.before), line_start
-        return self._before
-
-    def after(self, line_end: int) -> _After:
-        """The lines after the line that ends at ``line_end``; -1: the first lines of the block."""
-        if self._after is None or self._after_of != line_end:
-            self._after, self._after_of = _After(self.data, line_end + 1), line_end
-        return self._after
-
-
-class _Before:
-    """The lines before a line; taken apart only when one of them may meet a condition."""
-
-    def __init__(self, data: bytes, line_start: int, earlier: bytes) -> None:
-        start, count = _back(data, line_start, AROUND)
-        self._region = data[start:line_start]
-        if count < AROUND:
-            self._region = earlier[_back(earlier, len(earlier), AROUND - count)[0] :] + self._region
-
-    def find(self, condition: Condition) -> tuple[int, str] | None:
-        """How many lines before the nearest line that meets ``condition`` is, and that line."""
-        if not condition.can_hold(self._region):
-            return None
-        lines = self._region.removesuffix(b"\n").split(b"\n") if self._region else []
-        for distance, line in enumerate(reversed(lines), start=1):
-            text = _short(line[:_LONGEST_CONTEXT])
-            if condition.regex.search(text):
-                return distance, text
-        return None
-
-
-class _After:
-    """The lines after a line, as far as the block has them."""
-
-    def __init__(self, data: bytes, start: int) -> None:
-        end = start
-        self.count = 0
-        while end < len(data) and self.count < AROUND:
-            following = data.find(b"\n", end) + 1
-            end = following or len(data)
-            self.count += 1
-        self._region = data[start:end]
-
-    def find(self, condition: Condition, lines: int) -> bool:
-        """Whether one of the first ``lines`` lines meets ``condition``."""
-        if not condition.can_hold(self._region):
-            return False
-        texts = (_short(line[:_LONGEST_CONTEXT]) for line in self._region.split(b"\n")[:lines])
-        return any(map(condition.regex.search, texts))
-
-
-def _back(data: bytes, end: int, count: int) -> tuple[int, int]:
-    """Where the last ``count`` lines before ``end`` begin, and how many there are."""
-    if end > 0 and data[end - 1] != 10:  # the end of a piece of a long line
-        end, lines = data.rfind(b"\n", 0, end) + 1, 1
-    else:
-        lines = 0
-    while end > 0 and lines < count:
-        end = data.rfind(b"\n", 0, end - 1) + 1
-        lines += 1
-    return end, lines
-
-
-def _short(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r")

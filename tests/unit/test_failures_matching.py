@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_autoremed.failures import classify_file, classify_texts, load_catalogue, matching
+from airflow_autoremed.failures import blocks, classify_file, classify_texts, load_catalogue, matching
 from airflow_autoremed.failures.engines import available_engines, make_engine
 from airflow_autoremed.failures.loading import Catalogue
 from airflow_autoremed.failures.rules import make_rule
@@ -346,15 +346,15 @@ STORY = "\n".join(
 def test_however_a_log_is_cut_the_verdict_is_the_same(cuts, block):
     whole = verdict(STORY)
     edges = [0, *sorted(cuts), len(STORY)]
-    before = matching.BLOCK
-    matching.BLOCK = block
+    before = blocks.BLOCK
+    blocks.BLOCK = block
     try:
         matcher = CATALOGUE.matcher()
         for start, end in pairwise(edges):
             matcher.feed(STORY[start:end])
         assert matcher.classification() == whole
     finally:
-        matching.BLOCK = before
+        blocks.BLOCK = before
 
 
 def test_the_same_log_gives_the_same_verdict_again():
@@ -363,7 +363,7 @@ def test_the_same_log_gives_the_same_verdict_again():
 
 def test_a_literal_across_the_cut_of_a_huge_line_is_seen():
     catalogue = one_rule()
-    edge = matching._LONGEST_PIECE
+    edge = blocks.LONGEST_PIECE
     for shift in (-30, -16, -5, 0, 3):
         text = "x" * (edge + shift) + "needle in the hay" + "x" * 5000
         assert run(catalogue, text).rule == "a-rule", shift
@@ -494,7 +494,7 @@ def test_overlapping_and_nested_literals_are_all_reported(engine):
 
 def test_a_log_that_turns_out_large_is_handed_to_the_fastest_engine_with_the_same_verdict(monkeypatch):
     monkeypatch.setattr(matching, "LARGE", 100_000)
-    monkeypatch.setattr(matching, "BLOCK", 10_000)
+    monkeypatch.setattr(blocks, "BLOCK", 10_000)
     text = HEAP + "\n" + "24/05/01 10:00:00 INFO DAGScheduler: quiet\n" * 10_000 + STORY
     matcher = CATALOGUE.matcher()
     matcher.feed(text)
