@@ -145,29 +145,26 @@ class Recorder:
     def brake(self, attempt: AttemptId, category: str) -> str | None:
         """Why no retry of *attempt* may be remediated at present; ``None`` when it may."""
         brakes = settings().brakes
-        levels: tuple[tuple[str, int | None, dict[str, str]], ...] = (
+        levels = (
             ("this task", brakes.brake_task, {"dag_id": attempt.dag_id, "task_id": attempt.task_id}),
             (f"the Dag {attempt.dag_id}", brakes.brake_dag, {"dag_id": attempt.dag_id}),
             (f"{category} in this deployment", brakes.brake_category, {"category": category}),
         )
+        wanted = [(whose, most, where) for whose, most, where in levels if most is not None]
 
         def read(store: Store) -> str | None:
+            from airflow_autoremed.history.records import OutcomesOf
             from airflow_autoremed.patching import paused
 
-            for whose, most, where in levels:
-                if most is None:
-                    continue
-                why = paused(
-                    store.remediated_outcomes(most, **where),
-                    most,
-                    brakes.brake_pause,
-                    datetime.now(timezone.utc),
-                )
+            now = datetime.now(timezone.utc)
+            found = store.remediated_outcomes(*(OutcomesOf(most, **where) for _, most, where in wanted))
+            for (whose, most, _), outcomes in zip(wanted, found, strict=True):
+                why = paused(outcomes, most, brakes.brake_pause, now)
                 if why is not None:
                     return f"Remediation of {whose} pauses: {why}."
             return None
 
-        return self._ask(read)
+        return self._ask(read) if wanted else None
 
     def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
         """Why *attempt* may not hold *extra_bytes* beyond what its task declares; ``None`` when it may.

@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, create_engine, event
+from sqlalchemy import Table, create_engine, event, func
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -118,17 +119,26 @@ def put(
     by: Sequence[str] = ("key",),
     keep: Sequence[str] = (),
 ) -> None:
-    """Insert *row*, or overwrite the row with the same *by*, except its columns *keep*.
+    """Insert *row*, or overwrite the row with the same *by*; of its columns *keep*, what stands there stays.
 
-    Update, then insert when there was nothing to update: every database knows that much. Two processes that
-    insert at once collide on the primary key, and :meth:`Database.write` runs the loser again.
+    One statement on the databases that know such a one. On others update, then insert when there was nothing to
+    update: two processes that insert at once collide there, and :meth:`Database.write` runs the loser again.
     """
-    where = [table.c[name] == row[name] for name in by]
-    changed = {name: value for name, value in row.items() if name not in by and name not in keep}
+    changed: dict[str, Any] = {name: value for name, value in row.items() if name not in by}
+    changed |= {name: func.coalesce(table.c[name], row[name]) for name in keep if name not in by}
     # Assigning a key to itself keeps a row without anything else to change from being taken for a missing one.
     changed = changed or {by[0]: row[by[0]]}
-    if connection.execute(table.update().where(*where).values(**changed)).rowcount == 0:
-        connection.execute(table.insert().values(**row))
+    dialect = connection.dialect.name
+    if dialect in ("sqlite", "postgresql"):
+        on_conflict = sqlite if dialect == "sqlite" else postgresql
+        upsert = on_conflict.insert(table).values(**row)
+        connection.execute(upsert.on_conflict_do_update(index_elements=list(by), set_=changed))
+    elif dialect in ("mysql", "mariadb"):
+        connection.execute(mysql.insert(table).values(**row).on_duplicate_key_update(**changed))
+    else:
+        where = [table.c[name] == row[name] for name in by]
+        if connection.execute(table.update().where(*where).values(**changed)).rowcount == 0:
+            connection.execute(table.insert().values(**row))
 
 
 def _collided(error: DBAPIError) -> bool:

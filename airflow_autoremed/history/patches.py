@@ -18,6 +18,7 @@ from airflow_autoremed.history import encoding, schema
 from airflow_autoremed.history.database import put
 from airflow_autoremed.history.records import (
     Judge,
+    OutcomesOf,
     PatchChange,
     PatchRow,
     StandingPatch,
@@ -227,23 +228,20 @@ def change(connection: Connection, row: Row[Any], to: PatchState, who: str, why:
     _note(connection, row.key, who, row.state, to, why)
 
 
-def recent_outcomes(
-    connection: Connection,
-    deployment: str,
-    most: int,
-    *,
-    dag_id: str | None = None,
-    task_id: str | None = None,
-    category: str | None = None,
-) -> list[tuple[bool, datetime]]:
+def recent_outcomes(connection: Connection, deployment: str, of: OutcomesOf) -> list[tuple[bool, datetime]]:
     """Whether the last tries that ran patched succeeded and when they ended, latest first."""
-    where = {"deployment": deployment, "dag_id": dag_id, "task_id": task_id, "category": category}
+    where = {
+        "deployment": deployment,
+        "dag_id": of.dag_id,
+        "task_id": of.task_id,
+        "category": of.category,
+    }
     query = (
         select(_patches.c.succeeded, _patches.c.settled_at)
         .where(*(_patches.c[name] == value for name, value in where.items() if value is not None))
         .where(_patches.c.settled_at.is_not(None))
         .order_by(_patches.c.settled_at.desc())
-        .limit(most)
+        .limit(of.most)
     )
     found = []
     for row in connection.execute(query):

@@ -30,7 +30,7 @@ _FIRST_TABLES = frozenset(
 )
 """The tables of version 1, which every later version has as well."""
 
-_alembic = Table(
+alembic_version = Table(
     ALEMBIC_TABLE,
     MetaData(),
     Column("version_num", String(32), primary_key=True),
@@ -158,9 +158,9 @@ def advice(found: Readiness) -> str:
 def set_version(connection: Connection, version: int) -> None:
     """Write that the tables are of *version* now, for this code and for Alembic."""
     _meta(connection, "schema_version", str(version))
-    _alembic.create(connection, checkfirst=True)
-    connection.execute(_alembic.delete())
-    connection.execute(_alembic.insert().values(version_num=revision(version)))
+    alembic_version.create(connection, checkfirst=True)
+    connection.execute(alembic_version.delete())
+    connection.execute(alembic_version.insert().values(version_num=revision(version)))
 
 
 def moment() -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from airflow_autoremed.history import encoding, patches, schema
@@ -27,15 +26,7 @@ def beginning(connection: Connection, deployment: str, begun: Beginning) -> None
         "started_at": encoding.to_text(begun.started_at),
     }
     # A deferred task begins the same try again when it resumes: the first beginning is the attempt's.
-    known = connection.execute(
-        select(schema.attempts.c.started_at).where(schema.attempts.c.key == row["key"])
-    ).scalar()
-    put(
-        connection,
-        schema.attempts,
-        row,
-        keep=("recorded_at", "started_at") if known else ("recorded_at",),
-    )
+    put(connection, schema.attempts, row, keep=("recorded_at", "started_at"))
     if begun.patch_key is not None:
         patches.applied(connection, begun.patch_key, begun.attempt)
 
@@ -48,7 +39,7 @@ def verdict(
     *,
     fingerprint: str | None = None,
 ) -> None:
-    key = _make_known(connection, deployment, attempt)
+    key = schema.attempt_key(deployment, attempt)
     decision, cause = found.decision, found.decision.classification
     put(
         connection,
@@ -93,7 +84,7 @@ def verdict(
 
 def ending(connection: Connection, deployment: str, attempt: AttemptId, ended: Ending) -> None:
     row = {
-        "key": _make_known(connection, deployment, attempt),
+        "key": schema.attempt_key(deployment, attempt),
         "succeeded": ended.succeeded,
         "ended_at": encoding.to_text(ended.ended_at),
         "duration_s": ended.duration_s,
@@ -103,11 +94,10 @@ def ending(connection: Connection, deployment: str, attempt: AttemptId, ended: E
     patches.release(connection, str(row["key"]))
 
 
-def _make_known(connection: Connection, deployment: str, attempt: AttemptId) -> str:
-    """The key of *attempt*, which gets a row of its own: its beginning may have met a store that was down."""
+def make_known(connection: Connection, deployment: str, attempt: AttemptId) -> None:
+    """Give *attempt* a row of its own, if it has none: its beginning may have met a store that was down."""
     row = _identity(deployment, attempt)
     put(connection, schema.attempts, row, keep=tuple(row))
-    return str(row["key"])
 
 
 def _identity(deployment: str, attempt: AttemptId) -> dict[str, str | int | bool]:

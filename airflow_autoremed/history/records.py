@@ -76,6 +76,16 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class OutcomesOf:
+    """Which patched tries are asked for; what is ``None`` does not matter."""
+
+    most: int
+    dag_id: str | None = None
+    task_id: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True)
 class StandingPatch:
     """A patch in force for every coming run of a task, as it was found in the store: not validated."""
 

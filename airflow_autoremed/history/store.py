@@ -16,6 +16,7 @@ from airflow_autoremed.history.records import (
     Ending,
     HistoryRow,
     Judge,
+    OutcomesOf,
     PatchRow,
     StandingPatch,
     StoredVerdict,
@@ -135,6 +136,8 @@ class Store:
 
         if begun is not None:
             recording.beginning(connection, self.deployment, begun)
+        else:
+            recording.make_known(connection, self.deployment, attempt)
         if verdict is not None:
             recording.verdict(
                 connection,
@@ -211,18 +214,14 @@ class Store:
 
         return self._do(work)
 
-    def remediated_outcomes(
-        self, most: int, *, dag_id: str | None = None, task_id: str | None = None, category: str | None = None
-    ) -> list[tuple[bool, datetime]]:
-        """Whether the last *most* patched tries succeeded, and when they ended, latest first."""
+    def remediated_outcomes(self, *questions: OutcomesOf) -> list[list[tuple[bool, datetime]]]:
+        """For each question: whether the last patched tries succeeded, and when they ended, latest first."""
 
-        def work(database: Database) -> list[tuple[bool, datetime]]:
+        def work(database: Database) -> list[list[tuple[bool, datetime]]]:
             from airflow_autoremed.history import patches
 
             return database.read(
-                lambda c: patches.recent_outcomes(
-                    c, self.deployment, most, dag_id=dag_id, task_id=task_id, category=category
-                )
+                lambda c: [patches.recent_outcomes(c, self.deployment, question) for question in questions]
             )
 
         return self._do(work)

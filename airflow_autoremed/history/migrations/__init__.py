@@ -21,7 +21,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -76,15 +76,17 @@ def sql(engine: Engine) -> str:
         )
     with engine.connect() as connection:
         found = readiness.look(connection)
+        known_to_alembic = inspect(connection).has_table(readiness.ALEMBIC_TABLE)
     if found.state is State.CURRENT:
         return ""
     if found.state in (State.NEWER, State.HALF_MADE):
         raise StoreError(readiness.advice(found))
-    out = io.StringIO()
+    start, out = _start(found), io.StringIO()
+    config = _config(None, start, out)
+    config.attributes["dialect"] = engine.dialect.name
+    config.attributes["adopt"] = start != "base" and not known_to_alembic
     with _one_at_a_time:
-        config = _config(None, _start(found), out)
-        config.attributes["dialect"] = engine.dialect
-        command.upgrade(config, f"{_start(found)}:head", sql=True)
+        command.upgrade(config, f"{start}:head", sql=True)
     return out.getvalue()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from alembic import context
+from sqlalchemy.schema import CreateTable
 
 from airflow_autoremed.history import readiness, schema
+from airflow_autoremed.history.migrations import steps
 
 
 def _run() -> None:
@@ -12,18 +14,19 @@ def _run() -> None:
     connection = attributes["connection"]
     if connection is None:
         context.configure(
-            dialect_name=attributes["dialect"].name,
-            literal_binds=True,
-            version_table=readiness.ALEMBIC_TABLE,
-            transactional_ddl=attributes["dialect"].name == "postgresql",
+            dialect_name=attributes["dialect"], literal_binds=True, version_table=readiness.ALEMBIC_TABLE
         )
-        context.run_migrations()
+        with context.begin_transaction():
+            if attributes["adopt"]:
+                context.execute(CreateTable(readiness.alembic_version))
+                steps.insert(readiness.alembic_version, version_num=attributes["start"])
+            context.run_migrations()
         return
     context.configure(
         connection=connection, target_metadata=schema.metadata, version_table=readiness.ALEMBIC_TABLE
     )
-    # Where to begin is told by our own table: Alembic's is missing from stores of version 1.
     with context.begin_transaction():
+        # Where to begin is told by our own table: Alembic's is missing from stores of version 1.
         context.get_context().stamp(context.script, attributes["start"])
         context.run_migrations()
 

@@ -57,6 +57,12 @@ def create_index(name: str, table: str, *columns: str) -> None:
         op.create_index(name, table, list(columns))
 
 
+def insert(table: sa.TableClause, **row: str) -> None:
+    """Insert a row of texts."""
+    values = {name: op.inline_literal(value) for name, value in row.items()}
+    context.execute(table.insert().values(**values))
+
+
 def _has_column(table: str, name: str) -> bool:
     return _there(lambda inspector: name in {column["name"] for column in inspector.get_columns(table)})
 
@@ -67,8 +73,8 @@ def _there(look: Any) -> bool:
 
 def _write(name: str, value: str) -> None:
     _remove(name)
-    op.execute(_META.insert().values(name=op.inline_literal(name), value=op.inline_literal(value)))
+    insert(_META, name=name, value=value)
 
 
 def _remove(name: str) -> None:
-    op.execute(_META.delete().where(_META.c.name == op.inline_literal(name)))
+    context.execute(_META.delete().where(_META.c.name == op.inline_literal(name)))
