@@ -6,7 +6,7 @@
 A mapped task's instances all fail in the same moment. Every process plays one worker after the other: like a real
 one, each opens the store anew, asks for the brakes, is granted memory under a ceiling, records attempt, decision,
 patch and outcome, and is gone; then the patched retry reads the verdict, begins, succeeds, and is judged for
-promotion. Times are of the store's part alone, in milliseconds, connecting included.
+promotion. Times are of the store's part alone, in milliseconds, connecting included, importing not.
 
 Afterwards the tables are counted: every attempt has to have exactly one row, and every failed one exactly one
 verdict. The most connections that were open at once are read from ``pg_stat_activity``.
@@ -119,6 +119,21 @@ def a_decision(index: int) -> Any:
     return decide(FailedAttempt(running.attempt, running.baseline, running.baseline, 3), cause, Limits())
 
 
+def warm_up(url: str) -> None:
+    """Import in this process, from which the others are forked, all that a worker imports once."""
+    import psycopg2  # noqa: F401
+
+    os.environ["AIRFLOW__AUTOREMED__STORE"] = url
+    from airflow_autoremed.airflow.options import settings
+    from airflow_autoremed.airflow.recorder import Recorder
+
+    for act in (fail, succeed):
+        recorder = Recorder()
+        act(recorder, 0)
+        recorder._store.close()  # type: ignore[union-attr]
+    settings.cache_clear()
+
+
 def run(name: str, url: str, processes: int, tasks: int, watch: Callable[[], int] | None) -> bool:
     """Play all workers on the store of *url*; whether everything is as it has to be."""
     start, out = _fork.Event(), _fork.Queue()
@@ -210,6 +225,7 @@ def main() -> int:
                     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'postgres'"
                     return int(connection.execute(text(query)).scalar() or 0) - 1
 
+            warm_up(f"sqlite:///{directory}/warm-up.db")
             good = run("Postgres", url, 16, tasks, connections)
             engine.dispose()
         finally:

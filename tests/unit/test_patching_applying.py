@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_autoremed.patching import PatchRejected, apply, make_patch
+from airflow_autoremed.patching import PatchRejected, apply, from_json, make_patch, to_json
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import AttemptId, Limits, Patch, Scope
 
@@ -367,3 +368,47 @@ def test_whatever_the_author_declares_a_patch_is_applied_as_a_whole_or_rejected(
     for key in changes:
         if declared.get(key) != result[key] and PATCHABLE[key].kind != "jvm_flags":
             PATCHABLE[key].parse(result[key])
+
+
+SCOPE_PARTS = {
+    "kind": st.sampled_from(["run", "task", "", None, "*"]),
+    "dag_id": st.sampled_from([SCOPE.dag_id, "other", "", "*", None]),
+    "run_id": st.sampled_from([SCOPE.run_id, "*", "", None, "other"]),
+    "task_id": st.sampled_from([SCOPE.task_id, "other", "*", "", None]),
+    "map_index": st.sampled_from([SCOPE.map_index, -2, -1, 0, 7, None, "*", True]),
+    "fingerprint": st.sampled_from(["*", "0123456789abcdef", "", None, "else"]),
+}
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.fixed_dictionaries({}, optional=SCOPE_PARTS), st.sampled_from([0, 1, 2, None]))
+def _random_scope_applies_only_where_it_names_every_part(scope: dict[str, Any], from_try: Any) -> None:
+    honest = to_json(make_patch(DECLARED, {**DECLARED, "spark.executor.memory": "1624m"}, SCOPE, from_try=1))
+    try:
+        patch = from_json({**honest, "scope": scope, "from_try": from_try})
+        apply(patch, DECLARED, attempt=TRY_2, limits=LIMITS, fingerprint="fedcba9876543210")
+    except PatchRejected:
+        HOW_OFTEN["rejected"] += 1
+        return
+    HOW_OFTEN[scope["kind"]] += 1
+    assert (scope["dag_id"], scope["task_id"]) == (TRY_2.dag_id, TRY_2.task_id)
+    if scope["kind"] == "run":
+        assert (scope["run_id"], scope["map_index"], from_try) == (TRY_2.run_id, TRY_2.map_index, 1)
+    else:
+        assert (scope["kind"], scope["run_id"], scope["fingerprint"]) == ("task", "*", "*")
+        assert scope["map_index"] in (TRY_2.map_index, -2)
+
+
+def test_no_random_scope_reaches_further_than_it_says() -> None:
+    HOW_OFTEN.clear()
+    _random_scope_applies_only_where_it_names_every_part()
+    for kind in ("run", "task"):
+        whole = {
+            **dataclasses.asdict(SCOPE),
+            "kind": kind,
+            "run_id": SCOPE.run_id if kind == "run" else "*",
+            "fingerprint": "*",
+        }
+        _random_scope_applies_only_where_it_names_every_part.hypothesis.inner_test(whole, 1)
+        assert HOW_OFTEN[kind] >= 1
+    assert HOW_OFTEN["rejected"] > 100
