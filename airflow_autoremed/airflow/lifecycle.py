@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow import handover as handovers
@@ -75,8 +76,8 @@ class RunningAttempt:
             self.watch.stop()
 
     def catalogue(self) -> Catalogue:
-        """The rules that hold for this task."""
-        return _load_catalogue()
+        """The rules that hold for this task: those beside its Dag, the deployment's, ours."""
+        return _load_catalogue(self.operator)
 
     @property
     def duration_s(self) -> float:
@@ -109,7 +110,7 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
         mode,
         baseline,
         baseline,
-        LogTap(_load_catalogue),
+        LogTap(partial(_load_catalogue, operator)),
         fingerprint=fingerprint(baseline, platform.job(operator)),
     )
     for earlier in _running.values():
@@ -320,10 +321,14 @@ def retries_left(ti: Any, max_tries: int | None = None) -> int:
     return max(0, int(most) - int(ti.try_number) + 1)
 
 
-def _load_catalogue() -> Catalogue:
+def _load_catalogue(operator: Any) -> Catalogue:
+    from airflow_autoremed.airflow.compat import dags_folder
     from airflow_autoremed.failures import load_catalogue
+    from airflow_autoremed.failures.folders import dag_rules_paths
 
-    return load_catalogue(settings().rules_paths)
+    dag = operator.get_dag()
+    beside = dag_rules_paths(dag.fileloc, dags_folder()) if dag is not None else ()
+    return load_catalogue((*beside, *settings().rules_paths))
 
 
 def _read_handover(context: Mapping[str, Any], attempt: AttemptId) -> Handover | None:
