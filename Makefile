@@ -1,6 +1,6 @@
 # Every target does its own set-up. Two to start with: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit integration lint types layers package lock clean setup setup-java
+.PHONY: help demo test unit integration lint types layers package docs lock clean setup setup-java
 
 BIN := .venv/bin
 
@@ -38,6 +38,9 @@ package: setup  ## build wheel and sdist, and check what is in the wheel
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/python scripts/check_wheel.py dist
+
+docs: setup  ## renew the generated pages of docs/
+	$(BIN)/python scripts/make_catalogue_page.py
 
 lock: setup  ## renew requirements/dev.lock from pyproject.toml
 	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --group dev pyproject.toml --all-extras \

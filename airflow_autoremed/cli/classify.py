@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from airflow_autoremed.cli.recommend import Format
 from airflow_autoremed.settings import SettingsError
@@ -28,24 +30,30 @@ _LARGE = 64 * 1024 * 1024
 
 def classify(
     files: list[Path] = typer.Argument(
-        ..., metavar="FILE...", help="Logs of failed applications (plain or .gz)."
+        ...,
+        metavar="FILE...",
+        help="Logs of failed applications (plain or .gz), directories of them (*.log, *.txt, *.gz, stdout, stderr), "
+        "or - for standard input.",
     ),
     output: Format = typer.Option(Format.TEXT, "--format", help="text or json (one object per line)."),
     explain: bool = typer.Option(False, "--explain", help="Show what else matched, and why it lost."),
+    rules_paths: list[Path] = typer.Option(
+        [], "--rules", help="Rule files or directories to try, before the configured ones.", metavar="PATH"
+    ),
 ) -> None:
     """Say why the application of each log failed: category, rule, what a retry can bring, the deciding lines."""
     from airflow_autoremed.failures import CatalogueError, classify_file, load_catalogue
 
     try:
-        catalogue = load_catalogue(load_settings().rules_paths)
+        catalogue = load_catalogue((*rules_paths, *load_settings().rules_paths))
     except (SettingsError, CatalogueError) as error:
         _refuse(str(error))
     _warn_of(catalogue)
     console = Console(soft_wrap=True)
     unreadable = 0
-    for path in _with_progress(files, Console(stderr=True)):
+    for path in _with_progress(_expanded(files), Console(stderr=True)):
         try:
-            verdict = classify_file(catalogue, path)
+            verdict = _classify_input(catalogue) if str(path) == "-" else classify_file(catalogue, path)
         except OSError as error:
             unreadable += 1
             typer.echo(f"autoremed classify: {path} cannot be read: {error.strerror or error}", err=True)
@@ -53,7 +61,7 @@ def classify(
         if output is Format.JSON:
             typer.echo(json.dumps(_as_json(path, verdict, explain)))
         else:
-            _print(console, path, verdict, explain)
+            _print(console, path, verdict, explain, catalogue)
     if unreadable:
         raise typer.Exit(2)
 
@@ -81,7 +89,44 @@ def _as_json(path: Path, verdict: Classification, explain: bool) -> dict[str, An
     return answer
 
 
-def _print(console: Console, path: Path, verdict: Classification, explain: bool) -> None:
+def _expanded(paths: list[Path]) -> list[Path]:
+    """The files, with the logs of a directory in its place."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [each for each in sorted(path.rglob("*")) if each.is_file() and _looks_like_a_log(each)]
+        if not inside:
+            _refuse(f"{path} holds no logs (*.log, *.txt, *.gz, stdout, stderr); name the files.")
+        found.extend(inside)
+    return found
+
+
+def _looks_like_a_log(path: Path) -> bool:
+    return path.suffix in (".log", ".txt", ".gz", ".out", ".err") or path.name in ("stdout", "stderr")
+
+
+def _classify_input(catalogue: Catalogue) -> Classification:
+    matcher = catalogue.matcher()
+    while block := sys.stdin.buffer.read(256 * 1024):
+        matcher.feed(block)
+    return matcher.classification()
+
+
+def _deciding(line: str, rule: str | None, catalogue: Catalogue) -> Text:
+    """A deciding line with the part that the rule matched set off."""
+    text = Text(line, "yellow")
+    with suppress(KeyError):
+        match = catalogue.get(rule or "").regex.search(line)
+        if match is not None:
+            text.stylize("bold reverse", *match.span())
+    return text
+
+
+def _print(
+    console: Console, path: Path, verdict: Classification, explain: bool, catalogue: Catalogue
+) -> None:
     if verdict.category == UNKNOWN:
         console.print(f"[bold]{escape(str(path))}[/]: [dim]unknown[/], no rule applies")
     else:
@@ -94,7 +139,11 @@ def _print(console: Console, path: Path, verdict: Classification, explain: bool)
         if verdict.hint:
             console.print(f"  [green]{escape(verdict.hint)}[/]")
     for line in verdict.lines:
-        console.print(f"  [dim]{line.number:>7}[/] [yellow]{escape(line.text.strip())}[/]")
+        console.print(
+            Text.assemble(
+                (f"  {line.number:>7} ", "dim"), _deciding(line.text.strip(), verdict.rule, catalogue)
+            )
+        )
     if explain:
         if verdict.sizes:
             sizes = ", ".join(f"{name}={value}" for name, value in sorted(verdict.sizes.items()))

@@ -182,7 +182,9 @@ def _off_heap(plan: Plan) -> bool:
 
 
 def _heap_or_off_heap(plan: Plan) -> bool:
-    """``UNABLE_TO_ACQUIRE_MEMORY`` means the off-heap pool where the author has switched that on."""
+    """More heap; more partitions where few were declared; with memory at its limit, a larger share per task. Where
+    the author has switched off-heap memory on, ``UNABLE_TO_ACQUIRE_MEMORY`` means that pool: it grows instead.
+    """
     if allocation.value(plan.effective, "spark.memory.offHeap.enabled") and (
         "UNABLE_TO_ACQUIRE_MEMORY" in _deciding_text(plan) or "Unable to acquire" in _deciding_text(plan)
     ):

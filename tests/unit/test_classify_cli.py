@@ -64,11 +64,10 @@ def test_json_has_one_object_per_file_in_order_with_the_fields_of_the_contract(r
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_done(run, logs, tmp_path):
-    result = run("--format", "json", logs[0], tmp_path / "nothere.log", tmp_path, logs[1])
+    result = run("--format", "json", logs[0], tmp_path / "nothere.log", logs[1])
     assert result.exit_code == 2
     assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == [str(logs[0]), str(logs[1])]
     assert f"{tmp_path / 'nothere.log'} cannot be read: No such file or directory" in result.stderr
-    assert f"{tmp_path} cannot be read: Is a directory" in result.stderr
 
 
 def test_a_person_sees_the_category_the_hint_and_the_deciding_line(run, logs):
@@ -135,3 +134,50 @@ def test_a_progress_bar_in_a_terminal_where_there_are_many_files(monkeypatch, tm
     drawn = io.StringIO()
     assert list(module._with_progress(files[:2], Console(file=drawn, force_terminal=True))) == files[:2]
     assert drawn.getvalue() == ""
+
+
+def test_a_directory_stands_for_the_logs_in_it(run, logs, tmp_path):
+    folder = tmp_path / "app"
+    (folder / "executor-1").mkdir(parents=True)
+    (folder / "executor-1" / "stderr").write_text(HEAP)
+    (folder / "notes.md").write_text("no log")
+    result = run("--format", "json", folder)
+    assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == [
+        str(folder / "executor-1" / "stderr")
+    ]
+
+
+def test_a_directory_without_logs_is_refused_with_what_is_looked_for(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = run(tmp_path / "empty")
+    assert result.exit_code == 2
+    assert "stdout, stderr" in result.stderr
+
+
+def test_a_log_can_be_piped_in(monkeypatch, tmp_path):
+    app = typer.Typer()
+    app.command()(classify)
+    result = CliRunner().invoke(app, ["--format", "json", "-"], input=HEAP + "\n")
+    assert json.loads(result.stdout)["category"] == "executor_oom_heap"
+
+
+def test_rules_can_be_tried_before_they_are_installed(run, logs, tmp_path):
+    rules = tmp_path / "mine.yaml"
+    rules.write_text(
+        "- {id: mine, category: bad_data, rank: 80, pattern: 'Java heap space', summary: 'Mine.'}\n"
+    )
+    result = run("--rules", rules, "--format", "json", logs[0])
+    assert json.loads(result.stdout)["rule"] == "mine"
+
+
+def test_in_a_terminal_the_matched_part_of_a_line_is_set_off_and_in_a_pipe_nothing_is(run, logs):
+    from rich.text import Span
+
+    from airflow_autoremed.failures import load_catalogue
+
+    catalogue = load_catalogue()
+    rule = "memory-executor-heap-oom-in-task"
+    text = module._deciding(HEAP, rule, catalogue)
+    (span,) = (span for span in text.spans if isinstance(span, Span))
+    assert HEAP[span.start : span.end].endswith("Java heap space")
+    assert "\x1b" not in run(logs[0]).stdout
