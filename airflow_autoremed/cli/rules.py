@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from airflow_autoremed.cli.suggest import learn, suggest
+
 if TYPE_CHECKING:
     from airflow_autoremed.failures import Catalogue, Rule, RuleError
 
@@ -322,3 +324,7 @@ def _counted(number: int, what: str) -> str:
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"autoremed rules: {message}", err=True)
     raise typer.Exit(code)
+
+
+for command in (suggest, learn):
+    rules_app.command()(command)

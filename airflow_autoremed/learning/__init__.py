@@ -1,0 +1,1 @@
+"""Learnt from the history. Training needs scikit-learn; what runs in a worker needs numpy alone."""
