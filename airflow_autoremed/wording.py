@@ -107,7 +107,7 @@ def _word(found: re.Match[str]) -> str:
         return "<num>"
     numbered = _NUMBERED.fullmatch(word)
     if numbered is not None:
-        return f"{numbered[1]}_<num>" if "_" in word[len(numbered[1]) :] else f"{numbered[1]}<num>"
+        return f"{numbered[1]}{'_' if word[len(numbered[1])] == '_' else ''}<num>"
     runs = _DIGITS.findall(word)
     if _HEX.fullmatch(word) and sum(map(len, runs)) >= 2:
         return "<hex>"

@@ -52,11 +52,6 @@ ModelOption = Annotated[
 ]
 
 
-def model_directory() -> Path:
-    """Where ``autoremed rules learn`` puts the text model, and where it is looked for."""
-    return settings.airflow_home() / "autoremed" / "text_model"
-
-
 # -------------------------------------------------------------------------------------------------------- suggest
 
 
@@ -160,7 +155,7 @@ def _block(
     """One rule with what there is to say about it, as YAML; a rule that is not ready is commented out."""
     from airflow_autoremed.failures.drafting import draft
 
-    made = draft(count.template, catalogue, healthy, _hint(model or model_directory(), failures))
+    made = draft(count.template, catalogue, healthy, _hint(model, failures))
     not_ready = made.not_ready
     said = [f"{number}. {_cost(count)}", f"tasks: {_tasks(count)}", f"line: {_one_line(count.template.text)}"]
     said.append(f"category: {made.category.category}, {made.category.why}; yours to choose")
@@ -197,12 +192,12 @@ def _tried(made: Draft, failures: Sequence[_Failure]) -> tuple[int, list[str]]:
     return len(failures) - len(missed), [_one_line(task) for task in missed[:3]]
 
 
-def _hint(model: Path, failures: Sequence[_Failure]) -> Hint | None:
+def _hint(model: Path | None, failures: Sequence[_Failure]) -> Hint | None:
     from airflow_autoremed.failures.drafting import Hint
     from airflow_autoremed.failures.taxonomy import CATEGORIES
-    from airflow_autoremed.learning.text_model import second_opinion
+    from airflow_autoremed.learning.text_model import model_directory, second_opinion
 
-    opinion = second_opinion(model, failures[0].texts)
+    opinion = second_opinion(model or model_directory(), failures[0].texts)
     if opinion is None or not opinion.above_bar or opinion.category not in CATEGORIES:
         return None
     return Hint(opinion.category, f"the text model's opinion ({opinion.confidence:.2f}, above its bar)")
@@ -441,7 +436,7 @@ def learn(
     failures given with --from. What it says is recorded; it never overrides a rule.
     """
     from airflow_autoremed.failures import CatalogueError, load_catalogue
-    from airflow_autoremed.learning.text_model import save
+    from airflow_autoremed.learning.text_model import model_directory, save
     from airflow_autoremed.learning.text_training import TooLittleDataError, train_text_model
 
     try:

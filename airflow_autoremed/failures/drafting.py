@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import log, sqrt
 from pathlib import Path
 
-from airflow_autoremed.failures.check import faults_of, lost_examples
+from airflow_autoremed.failures.check import faults_of, judge
 from airflow_autoremed.failures.loading import Catalogue
 from airflow_autoremed.failures.patterns import PatternError, analyse
 from airflow_autoremed.failures.rules import InvalidRuleError, Rule, make_rule
@@ -93,6 +93,7 @@ def draft(
         return Draft(
             template, None, "", category, not_ready="it has too little text to be told from other lines"
         )
+    pattern = _fitted(pattern, template.line)
     entry = _Entry(
         id=_id_of(template),
         category=category.category,
@@ -160,6 +161,17 @@ def pattern_of(text: str) -> str | None:
         return pattern if analyse(pattern).literals else None
     except PatternError:
         return pieces[0] if sum(map(str.isalpha, pieces[0])) >= _FEWEST_LETTERS else None
+
+
+def _fitted(pattern: str, line: str) -> str:
+    """With any white space for a blank, where the line has more of it than its masked form."""
+    loose = pattern.replace(" ", r"\s{1,9}")
+    if re.search(pattern, line) is not None or re.search(loose, line) is None:
+        return pattern
+    try:
+        return loose if analyse(loose).literals else pattern
+    except PatternError:
+        return pattern
 
 
 def _clipped(text: str) -> str:
@@ -247,13 +259,13 @@ def _summary(template: Template) -> str:
 
 
 def _ranked(entry: _Entry, catalogue: Catalogue) -> _Entry:
-    """With the lowest of the ranks at which its example is its own among all rules."""
-    for rank in _RANKS:
-        candidate = replace(entry, rank=rank)
-        rule = candidate.rule()
-        if not lost_examples(Catalogue((rule, *catalogue.rules)), [rule]):
-            return candidate
-    return entry
+    """With the lowest of the ranks at which its example is its own among all rules.
+
+    Of equal ranks the user's rule comes first, as the draft will.
+    """
+    verdict = judge(catalogue, entry.rule(), entry.example, assume_failed=True)
+    taken = 0 if verdict.rule is None else catalogue.get(verdict.rule).rank
+    return replace(entry, rank=next((rank for rank in _RANKS if rank >= taken), _RANKS[0]))
 
 
 def _listed(names: Sequence[str]) -> str:

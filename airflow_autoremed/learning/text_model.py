@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed import wording
+from airflow_autoremed.settings import airflow_home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +109,11 @@ class TextModel:
         confidence = float(probabilities[best])
         above = self.bar is not None and confidence >= self.bar
         return Opinion(self.classes[best], confidence, above, self.name)
+
+
+def model_directory() -> Path:
+    """Where ``autoremed rules learn`` puts the text model, and where it is looked for."""
+    return airflow_home() / "autoremed" / "text_model"
 
 
 def second_opinion(directory: Path | str, texts: Iterable[str]) -> Opinion | None:

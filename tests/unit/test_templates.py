@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_autoremed.failures import Catalogue, classify_texts, load_catalogue
+from airflow_autoremed.failures.check import lost_examples
 from airflow_autoremed.failures.drafting import HEALTHY_LINES, HealthyText, draft, pattern_of
 from airflow_autoremed.failures.loading import read_rules
 from airflow_autoremed.failures.templates import FailedTry, Template, costliest, error_template
@@ -317,3 +318,20 @@ def test_a_rule_for_what_healthy_applications_print_too_counts_only_where_someth
     assert made.rule is not None
     assert made.rule.only_if_failed
     assert "nightly.log" in made.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "acme.RowError: shop 7 is odd and stays so",
+        "ValueError: shop 7 of region 3 is odd and stays so",
+        'Exception in thread "main" com.acme.GuardException: shop 7 is sealed for ever',
+    ],
+)
+def test_the_example_of_a_draft_is_its_own_among_all_rules(text: str) -> None:
+    found = error_template([text])
+    assert found is not None
+    catalogue = load_catalogue()
+    made = draft(found, catalogue, [])
+    assert made.rule is not None
+    assert lost_examples(Catalogue((made.rule, *catalogue.rules)), [made.rule]) == []
