@@ -1,8 +1,13 @@
-"""The checked catalogue, kept as JSON in the user's cache directory, because parsing YAML takes a quarter of a second.
+"""The checked catalogue, kept as JSON, because reading it from YAML takes most of a second.
 
-The name holds a hash over the rule files, so a changed rule is never missed; the first line holds a hash over the
-rest, so a damaged file is ignored and written anew. It is JSON: nothing in it can execute. A cache that cannot be
-read or written costs time, never a verdict.
+It is looked for in two places: beside the rules, where ``scripts/compile_catalogue.py`` puts it when a wheel is
+built, and in the user's cache directory, where the first process that needs it puts it otherwise.
+
+The key is a hash over the rule files and the code that reads them, so that a changed rule is never missed; the first
+line is a hash over key and content, so that a damaged, foreign or outdated file is ignored and written anew. It is
+JSON: nothing in it can execute. Nobody but the user (or root) can put a file into the cache that is believed: file and
+directory must belong to them and be writable by nobody else. A cache that cannot be read or written costs time,
+never a verdict.
 """
 
 from __future__ import annotations
@@ -16,16 +21,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when :class:`~airflow_autoremed.failures.rules.Rule` or the derivation of literals changes."""
+SHIPPED = Path(__file__).with_name("catalogue") / "compiled.json"
+_KEPT = 4
+"""Catalogues that stay in the directory: installations may share it."""
+_LARGEST = 64 * 1024 * 1024
+_CODE = ("patterns.py", "rarity.py", "rules.py", "signs.py")
 
 
 def cache_dir() -> Path | None:
     """Where compiled catalogues are kept: ``AUTOREMED_CACHE_DIR``, else the user's cache directory."""
     own = os.environ.get("AUTOREMED_CACHE_DIR")
-    if own:
-        return Path(own).expanduser()
     try:
+        if own:
+            return Path(own).expanduser()
         base = os.environ.get("XDG_CACHE_HOME")
         return (Path(base) if base else Path.home() / ".cache") / "airflow-autoremed"
     except RuntimeError:  # no home directory
@@ -38,8 +48,7 @@ def fingerprint(files: Sequence[Path]) -> str:
     :raises OSError: a file cannot be read.
     """
     digest = hashlib.sha256(f"format {FORMAT}".encode())
-    code = [Path(__file__).with_name(name) for name in ("patterns.py", "rarity.py", "rules.py", "signs.py")]
-    for file in [*code, *files]:
+    for file in [*(Path(__file__).with_name(name) for name in _CODE), *files]:
         with contextlib.suppress(FileNotFoundError):  # code that is shipped without sources
             content = file.read_bytes()
             digest.update(f"{file.name} {len(content)}\n".encode())
@@ -48,19 +57,23 @@ def fingerprint(files: Sequence[Path]) -> str:
 
 
 def read(key: str) -> Any:
-    """What was kept under ``key``, or ``None``: not there, damaged, or writable by others."""
+    """What was shipped or kept under ``key``; ``None``: not there, outdated, damaged, or not to be trusted."""
+    with contextlib.suppress(OSError, ValueError):
+        value = _open(key, SHIPPED.read_bytes())  # as good as the code beside it
+        if value is not None:
+            return value
     path = _path(key)
     if path is None:
         return None
     try:
-        with path.open("rb") as stream:
-            state = os.fstat(stream.fileno())
-            if hasattr(os, "getuid") and (state.st_uid != os.getuid() or state.st_mode & stat.S_IWOTH):
-                return None
-            checksum, _, body = stream.read().partition(b"\n")
-        if hashlib.sha256(body).hexdigest().encode() != checksum:
+        if not _is_ours(path.parent.stat()):
             return None
-        return json.loads(body)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "rb") as stream:
+            state = os.fstat(handle)
+            if not stat.S_ISREG(state.st_mode) or not _is_ours(state) or state.st_size > _LARGEST:
+                return None
+            return _open(key, stream.read())
     except (OSError, ValueError):
         return None
 
@@ -72,13 +85,14 @@ def write(key: str, value: Any) -> None:
         return
     import tempfile
 
-    body = json.dumps(value, separators=(",", ":")).encode()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
+        if not _is_ours(path.parent.stat()):
+            return
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+                stream.write(seal(key, value))
             Path(name).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -87,11 +101,37 @@ def write(key: str, value: Any) -> None:
         _forget_others(path)
 
 
+def seal(key: str, value: Any) -> bytes:
+    """``value`` as it is kept in a file."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return _checksum(key, body) + b"\n" + body
+
+
+def _open(key: str, content: bytes) -> Any:
+    checksum, _, body = content.partition(b"\n")
+    return json.loads(body) if _checksum(key, body) == checksum else None
+
+
+def _checksum(key: str, body: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + b"\n" + body).hexdigest().encode()
+
+
+def _is_ours(state: os.stat_result) -> bool:
+    """Whether nobody but this user and root can have put it there."""
+    if not hasattr(os, "getuid"):
+        return True
+    return state.st_uid in (os.getuid(), 0) and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def _forget_others(path: Path) -> None:
-    """Catalogues of earlier versions; a few stay, for installations that share the directory."""
+    """Catalogues of earlier versions, and what a process that was killed left behind."""
     kept = sorted(path.parent.glob("catalogue-*.json"), key=lambda file: file.stat().st_mtime)
-    for old in kept[:-4]:
+    for old in kept[:-_KEPT]:
         old.unlink(missing_ok=True)
+    newest = path.stat().st_mtime
+    for left in path.parent.glob(".new-*"):
+        if left.stat().st_mtime < newest - 3600:
+            left.unlink(missing_ok=True)
 
 
 def _path(key: str) -> Path | None:

@@ -157,27 +157,53 @@ def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> 
 @lru_cache(maxsize=1)
 def _package() -> tuple[tuple[Rule, ...], tuple[Sign, ...]]:
     """The package's rules and the signs, from the cache where it holds them."""
+    files, key = _package_files()
+    kept = caching.read(key)
+    if kept is not None:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            rules = tuple(
+                Rule.from_dict({**plain, "path": str(CATALOGUE_DIR / plain["path"])})
+                for plain in kept["rules"]
+            )
+            return rules, tuple(map(Sign.from_list, kept["signs"]))
+    rules, signs = _compile(files)
+    caching.write(key, _as_json(rules, signs))
+    return rules, signs
+
+
+def compiled_package() -> bytes:
+    """The package's catalogue as it is shipped beside the rules, see :mod:`~airflow_autoremed.failures.caching`.
+
+    :raises CatalogueError: the package's own rules cannot be read.
+    """
+    files, key = _package_files()
+    return caching.seal(key, _as_json(*_compile(files)))
+
+
+def _package_files() -> tuple[list[Path], str]:
     files = sorted(CATALOGUE_DIR.glob("*.yaml"))
     if not files:
         raise CatalogueError(f"no rules in {CATALOGUE_DIR}; reinstall airflow-autoremed")
     try:
-        key = caching.fingerprint(files)
+        return files, caching.fingerprint(files)
     except OSError as error:
         raise CatalogueError(f"the rules cannot be read ({error}); reinstall airflow-autoremed") from error
-    kept = caching.read(key)
-    if kept is not None:
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            rules = tuple(map(Rule.from_dict, kept["rules"]))
-            return rules, tuple(map(Sign.from_list, kept["signs"]))
+
+
+def _compile(files: Sequence[Path]) -> tuple[tuple[Rule, ...], tuple[Sign, ...]]:
     by_id: dict[str, Rule] = {}
     for file in files:
         for rule in read_rules(file)[0]:
             by_id.setdefault(rule.id, rule)
-    rules, signs = tuple(by_id.values()), make_signs()
-    caching.write(
-        key, {"rules": [rule.to_dict() for rule in rules], "signs": [sign.to_list() for sign in signs]}
-    )
-    return rules, signs
+    return tuple(by_id.values()), make_signs()
+
+
+def _as_json(rules: Sequence[Rule], signs: Sequence[Sign]) -> dict[str, Any]:
+    """Plain JSON; paths without the directory, which is another where the package is installed."""
+    return {
+        "rules": [{**rule.to_dict(), "path": Path(rule.path).name} for rule in rules],
+        "signs": [sign.to_list() for sign in signs],
+    }
 
 
 def _files(paths: Iterable[Path | str], errors: list[RuleError]) -> list[Path]:

@@ -74,6 +74,13 @@ class _Tries:
         self._count: dict[int, int] = {}
         self._reach: dict[int, int] = {}
 
+    def clear(self) -> None:
+        """Begin a new line."""
+        self.done.clear()
+        if self._count:
+            self._count.clear()
+            self._reach.clear()
+
     def may(self, target: int, line: Line, start: int, width: int) -> bool:
         """Whether ``target``, which sees ``width`` bytes around a literal, is tried at the literal at ``start``."""
         if line[1] - line[0] <= width:
@@ -183,7 +190,7 @@ class LogMatcher:
                 continue
             if start >= line[1]:
                 line = view.line_at(start)
-                tries = _Tries()
+                tries.clear()
             for target in index.targets[literal]:
                 if target in tries.done:
                     continue

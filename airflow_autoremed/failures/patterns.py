@@ -12,9 +12,11 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from string import ascii_letters
 from typing import Any
 
-from airflow_autoremed.failures.rarity import cost
+from airflow_autoremed.failures.rarity import cost, without_common_end
 
 if sys.version_info >= (3, 11):
     from re import _constants as _c
@@ -31,6 +33,8 @@ _STEPS = 2e8
 
 _MANY = 16
 """Most spellings one required piece of text may have before the derivation gives up on it."""
+_LONG_ENOUGH = 8
+"""Characters that two texts must share to be looked for as one."""
 _KEPT = 5
 """Characters that a stretch of text keeps of what comes before it where all of it has too many spellings."""
 
@@ -71,7 +75,7 @@ def analyse(pattern: str) -> Analysis:
     literals: tuple[str, ...] = ()
     if not tree.state.flags & re.IGNORECASE:
         best = _required(tree)
-        literals = _without_longer(best) if best else ()
+        literals = _merged(best) if best else ()
     return Analysis(literals, window)
 
 
@@ -306,15 +310,43 @@ def _spellings_of(tree: Any) -> set[str] | None:
     return current
 
 
-def _without_longer(texts: set[str]) -> tuple[str, ...]:
+def _without_longer(texts: set[str]) -> set[str]:
     """Without those of which another one is a part: that one stands wherever they do."""
-    return tuple(
-        sorted(text for text in texts if not any(other != text and other in text for other in texts))
-    )
+    return {text for text in texts if not any(other != text and other in text for other in texts)}
+
+
+def _merged(texts: set[str]) -> tuple[str, ...]:
+    """Fewer texts that still stand in every line that has one of ``texts``, where that costs less."""
+    kept = _without_longer(texts)
+    while True:
+        savings = [
+            (cost(pair) - cost([part]), part, pair)
+            for pair in combinations(sorted(kept), 2)
+            for part in [_common_part(*pair)]
+            if len(part) >= _LONG_ENOUGH
+        ]
+        saved, part, pair = max(savings, default=(0.0, "", ("", "")))
+        if saved <= 0:
+            return tuple(sorted(_without_longer(set(map(without_common_end, kept)))))
+        kept = _without_longer((kept - {*pair}) | {part})
+
+
+def _common_part(left: str, right: str) -> str:
+    """The longest text that begins or ends both, without the part of a word at its edge."""
+    both = 0
+    while both < min(len(left), len(right)) and left[both] == right[both]:
+        both += 1
+    start = left[:both].rstrip(ascii_letters)
+    both = 0
+    while both < min(len(left), len(right)) and left[-both - 1] == right[-both - 1]:
+        both += 1
+    end = left[len(left) - both :].lstrip(ascii_letters)
+    return max(start, end, key=len)
 
 
 def better(given: tuple[str, ...], derived: tuple[str, ...]) -> tuple[str, ...]:
     """Of two sets of literals the one that fewer lines will have; either may be empty."""
+    given = tuple(map(without_common_end, given))
     if not given or not derived:
         return given or derived
     return min(given, derived, key=cost)

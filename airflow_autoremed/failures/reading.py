@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_autoremed.failures.blocks import BLOCK
 from airflow_autoremed.failures.engines import LARGE, fastest_engine
 from airflow_autoremed.types import Classification, Source
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_autoremed.failures.loading import Catalogue
 
 _GZIP = b"\x1f\x8b"
-_BLOCK = 256 * 1024
+_BLOCK = BLOCK
 _MOST_UNPACKED = 1024 * 1024
 """Bytes that a piece of an archive is unpacked to at once."""
 

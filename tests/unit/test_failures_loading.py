@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from airflow_autoremed.failures import caching, classify_texts, load_catalogue, loading
 from airflow_autoremed.failures.check import check_files, main
+from airflow_autoremed.failures.loading import compiled_package
 from airflow_autoremed.failures.patterns import PatternError, analyse
 from airflow_autoremed.failures.quantities import parse_quantity
 from airflow_autoremed.failures.taxonomy import CATEGORIES
@@ -28,14 +29,26 @@ RULE = """
 """
 
 
+def forget():
+    """As a new process begins."""
+    loading._package.cache_clear()
+    loading._load.cache_clear()
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("AUTOREMED_CACHE_DIR", str(tmp_path / "cache"))
-    loading._package.cache_clear()
-    loading._load.cache_clear()
+def _shared_cache(tmp_path_factory, monkeypatch):
+    """Not the user's own: one for all tests, so that the catalogue is compiled once."""
+    monkeypatch.setenv("AUTOREMED_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "shared-cache"))
+    forget()
     yield
-    loading._package.cache_clear()
-    loading._load.cache_clear()
+    forget()
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """A directory of the test's own, with nothing in it."""
+    monkeypatch.setenv("AUTOREMED_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def write(path: Path, text: str) -> Path:
@@ -227,54 +240,151 @@ def test_the_check_command_is_content_with_a_good_file(tmp_path, capsys):
 
 # -------------------------------------------------------------------------------------------------------- cache
 
-
-def kept(tmp_path):
-    return sorted((tmp_path / "cache").glob("catalogue-*.json"))
+METASPACE = "java.lang.OutOfMemoryError: Metaspace"
 
 
-def test_the_cache_holds_the_same_catalogue(tmp_path):
-    fresh = load_catalogue()
-    (file,) = kept(tmp_path)
-    loading._package.cache_clear()
-    loading._load.cache_clear()
-    again = load_catalogue()
-    assert again is not fresh
-    assert again.rules == fresh.rules
-    assert again.signs == fresh.signs
-    assert kept(tmp_path) == [file]
+def kept(folder):
+    return sorted(folder.glob("catalogue-*.json"))
 
 
-@pytest.mark.parametrize(
-    "damage", ["cut", "garbage", "empty", "other checksum", "strange json", "world-writable"]
-)
-def test_a_damaged_cache_is_ignored_and_made_anew(tmp_path, damage):
-    whole = load_catalogue()
-    (file,) = kept(tmp_path)
-    content = file.read_bytes()
-    if damage == "cut":
-        file.write_bytes(content[: len(content) // 2])
-    elif damage == "garbage":
-        file.write_bytes(os.urandom(1000))
-    elif damage == "empty":
-        file.write_bytes(b"")
-    elif damage == "other checksum":
-        file.write_bytes(content.replace(b"executor_oom_heap", b"missing_data_____", 1))
-    elif damage == "strange json":
-        caching.write(file.stem.removeprefix("catalogue-"), {"rules": [{"id": "x"}], "signs": 3})
+@pytest.fixture
+def full_cache(tmp_path, monkeypatch):
+    """The file that a process before left there."""
+    load_catalogue()
+    files, key = loading._package_files()
+    shared = caching.cache_dir() / f"catalogue-{key}.json"
+    if not shared.exists():  # somebody is editing the rules
+        caching.write(key, loading._as_json(*loading._compile(files)))
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    file = folder / shared.name
+    file.write_bytes(shared.read_bytes())
+    file.chmod(0o600)
+    monkeypatch.setenv("AUTOREMED_CACHE_DIR", str(folder))
+    forget()
+    return file
+
+
+def give_away(path, monkeypatch):
+    """Make it another user's: by its owner where we are root, by who we are otherwise."""
+    if os.getuid() == 0:
+        os.chown(path, 12345, 12345)
     else:
-        file.chmod(0o666)
-    loading._package.cache_clear()
-    loading._load.cache_clear()
-    assert load_catalogue().rules == whole.rules
-    (again,) = kept(tmp_path)
-    _checksum, _, body = again.read_bytes().partition(b"\n")
-    assert json.loads(body)["rules"][0]["id"] == whole.rules[0].id
+        monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
+
+
+def test_the_cache_holds_the_same_catalogue(full_cache):
+    again = load_catalogue()
+    rules, signs = loading._compile(sorted(loading.CATALOGUE_DIR.glob("*.yaml")))
+    assert again.rules == rules
+    assert again.signs == signs
+    assert kept(full_cache.parent) == [full_cache]
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "other checksum", "other key", "strange json"])
+def test_a_damaged_cache_is_ignored_and_made_anew(full_cache, damage):
+    content = full_cache.read_bytes()
+    key = full_cache.stem.removeprefix("catalogue-")
+    if damage == "cut":
+        full_cache.write_bytes(content[: len(content) // 2])
+    elif damage == "garbage":
+        full_cache.write_bytes(os.urandom(1000))
+    elif damage == "empty":
+        full_cache.write_bytes(b"")
+    elif damage == "other checksum":
+        full_cache.write_bytes(content.replace(b"executor_oom_heap", b"missing_data_____", 1))
+    elif damage == "other key":  # a sound file of another version, under this version's name
+        full_cache.write_bytes(caching.seal("f" * 32, {"rules": [], "signs": []}))
+    else:
+        caching.write(key, {"rules": [{"id": "x"}], "signs": 3})
+    assert category(METASPACE) == "metaspace_oom"
+    assert full_cache.read_bytes() == content
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
+@pytest.mark.parametrize("planted", ["file", "directory", "open file", "open directory", "link", "pipe"])
+def test_a_catalogue_that_somebody_else_may_have_planted_is_not_believed(
+    full_cache, monkeypatch, planted, tmp_path
+):
+    key = full_cache.stem.removeprefix("catalogue-")
+    full_cache.write_bytes(caching.seal(key, {"rules": [], "signs": []}))  # would silence every rule
+    assert load_catalogue().rules == ()
+    forget()
+    folder = full_cache.parent
+    if planted == "open file":
+        full_cache.chmod(0o660)
+    elif planted == "open directory":
+        folder.chmod(0o777)
+    elif planted == "link":
+        full_cache.replace(tmp_path / "elsewhere")
+        full_cache.symlink_to(tmp_path / "elsewhere")
+    elif planted == "pipe":  # opening it must not wait for a writer either
+        full_cache.unlink()
+        os.mkfifo(full_cache)
+    else:
+        give_away({"file": full_cache, "directory": folder}[planted], monkeypatch)
+    assert category(METASPACE) == "metaspace_oom"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
+def test_a_directory_that_others_may_write_to_is_not_written_to(empty_cache):
+    empty_cache.mkdir()
+    empty_cache.chmod(0o777)
+    caching.write("k" * 32, {})
+    assert list(empty_cache.iterdir()) == []
+
+
+def test_the_cache_is_for_the_user_alone(empty_cache):
+    caching.write("k" * 32, {})
+    (file,) = empty_cache.iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+    assert empty_cache.stat().st_mode & 0o077 == 0
 
 
 def test_a_cache_that_cannot_be_written_costs_no_verdict(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("AUTOREMED_CACHE_DIR", str(tmp_path / "file" / "below"))
-    assert category("java.lang.OutOfMemoryError: Metaspace") == "metaspace_oom"
+    assert category(METASPACE) == "metaspace_oom"
+
+
+def test_a_user_without_a_home_gets_a_verdict(monkeypatch):
+    monkeypatch.delenv("AUTOREMED_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert caching.cache_dir() is None
+    caching.write("k" * 32, {})
+    assert caching.read("k" * 32) is None
+
+
+def test_processes_that_write_and_read_at_once_see_all_or_nothing(empty_cache):
+    value = {"rules": ["x" * 100_000], "signs": []}
+
+    def work(_):
+        caching.write("k" * 32, value)
+        return caching.read("k" * 32)
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(work, range(200)))
+    assert seen == [value] * 200
+    assert [file.name for file in empty_cache.iterdir()] == [f"catalogue-{'k' * 32}.json"]
+
+
+def test_old_catalogues_do_not_pile_up(empty_cache):
+    for number in range(9):
+        caching.write(f"{number:032}", {})
+        os.utime(empty_cache / f"catalogue-{number:032}.json", (number, number))
+    assert caching.read(f"{8:032}") == {}
+    assert len(kept(empty_cache)) == 4
+
+
+def test_what_a_killed_process_left_behind_goes_with_the_next_catalogue(empty_cache):
+    caching.write("1" * 32, {})
+    left = write(empty_cache / ".new-abc", "half a catalo")
+    caching.write("2" * 32, {})
+    assert left.exists()  # it may still be written to
+    os.utime(left, (1, 1))
+    caching.write("3" * 32, {})
+    assert not left.exists()
 
 
 def test_a_changed_rule_file_of_the_package_is_never_missed(tmp_path):
@@ -284,20 +394,39 @@ def test_a_changed_rule_file_of_the_package_is_never_missed(tmp_path):
     assert caching.fingerprint(files) != before
 
 
-def test_with_a_warm_cache_yaml_is_not_imported(tmp_path):
-    load_catalogue()
-    code = (
-        "import sys; from airflow_autoremed.failures import load_catalogue; catalogue = load_catalogue(); "
-        "print(len(catalogue.rules), 'yaml' in sys.modules)"
-    )
+FRESH = (
+    "import sys; from airflow_autoremed.failures import caching, load_catalogue; catalogue = load_catalogue(); "
+    "print(len(catalogue.rules), catalogue.rules[0].path, 'yaml' in sys.modules)"
+)
+
+
+def fresh_process(code=FRESH, **environment):
     answer = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": "."},
+        env={**os.environ, "PYTHONPATH": ".", **environment},
     )
-    assert answer.stdout.split() == [str(len(load_catalogue().rules)), "False"]
+    return answer.stdout.split()
+
+
+def test_with_a_warm_cache_yaml_is_not_imported(full_cache):
+    rules = load_catalogue().rules
+    assert fresh_process() == [str(len(rules)), rules[0].path, "False"]
+
+
+def test_a_catalogue_that_was_shipped_compiled_needs_neither_yaml_nor_a_cache(tmp_path, monkeypatch):
+    rules = load_catalogue().rules
+    shipped = tmp_path / "compiled.json"
+    shipped.write_bytes(compiled_package())
+    code = FRESH.replace(
+        "catalogue =", f"caching.SHIPPED = __import__('pathlib').Path({str(shipped)!r}); catalogue =", 1
+    )
+    nowhere = str(tmp_path / "compiled.json" / "nowhere")
+    assert fresh_process(code, AUTOREMED_CACHE_DIR=nowhere) == [str(len(rules)), rules[0].path, "False"]
+    shipped.write_bytes(caching.seal("0" * 32, {"rules": [], "signs": []}))  # of another version
+    assert fresh_process(code, AUTOREMED_CACHE_DIR=nowhere) == [str(len(rules)), rules[0].path, "True"]
 
 
 # ------------------------------------------------------------------------------------------- literals and sizes
@@ -306,13 +435,13 @@ def test_with_a_warm_cache_yaml_is_not_imported(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "literals"),
     [
-        ("(not|never) found", ("never found", "not found")),
+        ("(not|never) in the lexicon", (" in the lexicon",)),
         ("(a|b|c|d|e|f|g|h|i) code:? ?137", (" code 137", " code137", " code: 137", " code:137")),
-        ("[Bb]roadcast .* OutOfMemorySparkException: ", (" OutOfMemorySparkException: ",)),
+        ("[Bb]roadcast .* OutOfMemorySparkException: ", (" OutOfMemorySpark",)),
         ("Lost task .*: java.", ("Lost task ",)),
         ("abc|defg", ("abc", "defg")),
         ("[Jj]ava heap", ("ava heap",)),
-        ("https?://host", ("://host",)),
+        ("https?://host", ("http://host", "https://host")),
         ("^(foo|bar) baz$", ("bar baz", "foo baz")),
         (r"\bword\b", ("word",)),
         (r"a\.b\(c\)", ("a.b(c)",)),
