@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from airflow_autoremed.failures.loading import Catalogue, load_catalogue
     from airflow_autoremed.failures.masking import mask_secrets
     from airflow_autoremed.failures.matching import LogMatcher
-    from airflow_autoremed.failures.reading import classify_file, classify_texts
+    from airflow_autoremed.failures.reading import classify_file, classify_stream, classify_texts
     from airflow_autoremed.failures.rules import CatalogueError, Rule, RuleError
     from airflow_autoremed.failures.tap import LogTap
 
@@ -18,6 +18,7 @@ _HOMES = {
     "mask_secrets": "masking",
     "LogMatcher": "matching",
     "classify_file": "reading",
+    "classify_stream": "reading",
     "classify_texts": "reading",
     "CatalogueError": "rules",
     "Rule": "rules",
@@ -33,6 +34,7 @@ __all__ = [
     "Rule",
     "RuleError",
     "classify_file",
+    "classify_stream",
     "classify_texts",
     "load_catalogue",
     "mask_secrets",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_autoremed.failures.blocks import BLOCK
 from airflow_autoremed.failures.engines import LARGE, fastest_engine
@@ -13,6 +13,13 @@ from airflow_autoremed.types import Classification, Source
 
 if TYPE_CHECKING:
     from airflow_autoremed.failures.loading import Catalogue
+
+
+class Readable(Protocol):
+    """An open binary stream."""
+
+    def read(self, size: int, /) -> bytes: ...
+
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = BLOCK
@@ -45,29 +52,44 @@ def classify_file(
     """
     if engine is None and Path(path).stat().st_size >= LARGE:
         engine = fastest_engine()
+    with Path(path).open("rb", buffering=0) as stream:
+        return classify_stream(catalogue, stream, source, engine)
+
+
+def classify_stream(
+    catalogue: Catalogue, stream: Readable, source: Source | None = None, engine: str | None = None
+) -> Classification:
+    """The verdict on a log that is read from an open binary stream, plain or gzip, to its end.
+
+    :param stream: need not be seekable: a pipe will do.
+    :raises OSError: the stream cannot be read.
+    """
     matcher = catalogue.matcher(engine)
-    for block in _blocks(Path(path)):
+    for block in _blocks(stream):
         matcher.feed(block, source)
     return matcher.classification()
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    """The content of a plain or gzip file; gzip is told by its first two bytes, not by its name."""
-    with path.open("rb", buffering=0) as plain:
-        start = plain.read(len(_GZIP)) or b""
-        plain.seek(0)
-        if start != _GZIP:
-            while block := plain.read(_BLOCK):
-                yield block
+def _blocks(stream: Readable) -> Iterator[bytes]:
+    """The content of a plain or gzip stream; gzip is told by its first two bytes, not by a name."""
+    start = stream.read(_BLOCK)
+    while start and len(start) < len(_GZIP) and (more := stream.read(_BLOCK)):
+        start += more
+    if not start.startswith(_GZIP):
+        while start:
+            yield start
+            start = stream.read(_BLOCK)
+        return
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    packed = start
+    while packed:
+        try:
+            while packed:
+                yield unpacker.decompress(packed, _MOST_UNPACKED)
+                packed = unpacker.unconsumed_tail
+                if unpacker.eof:  # archives can be written one after the other
+                    packed = unpacker.unused_data
+                    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        except zlib.error:
             return
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        while packed := plain.read(_BLOCK):
-            try:
-                while packed:
-                    yield unpacker.decompress(packed, _MOST_UNPACKED)
-                    packed = unpacker.unconsumed_tail
-                    if unpacker.eof:  # archives can be written one after the other
-                        packed = unpacker.unused_data
-                        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            except zlib.error:  # noqa: PERF203 - damaged: what could be read counts, as where it is cut off
-                return
+        packed = stream.read(_BLOCK)
