@@ -61,6 +61,19 @@ def patch_rejected(attempt: AttemptId, reason: str) -> None:
     )
 
 
+def reconnected(attempt: AttemptId) -> None:
+    """The patch was written to the operator, but the operator took up a run that had begun without it."""
+    log.warning(
+        "[autoremed] Try %d took up the run that an earlier try had begun: its patch was not applied",
+        attempt.try_number,
+    )
+
+
+def platform_retries(sentence: str) -> None:
+    """The platform reruns the application by itself, with the old configuration, before Airflow hears of it."""
+    log.info("[autoremed] Note: %s", sentence)
+
+
 def healed(attempt: AttemptId, past: tuple[PastAttempt, ...]) -> None:
     """The patched try succeeded."""
     if not past:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("airflow_autoremed")
 
+_DIAGNOSTICS_S = 30.0
+"""How long a platform may take to say what it knows about a failed run."""
+
 
 @dataclass
 class RunningAttempt:
@@ -74,6 +77,17 @@ class RunningAttempt:
         """The application has ended."""
         if self.watch is not None:
             self.watch.stop()
+
+    def notice_reconnection(self) -> None:
+        """Say so, and record it, when this try took up the run of an earlier one: its patch was never in force."""
+        try:
+            if not self.patched or not self.platform.reconnected(self.operator):
+                return
+        except Exception as error:  # noqa: BLE001 - not to know is no reason to fail
+            warn("asking whether the run was a new one", error)
+            return
+        journal.reconnected(self.attempt)
+        self.effective, self.patch_key, self.standing = self.baseline, None, False
 
     def catalogue(self) -> Catalogue:
         """The rules that hold for this task: those beside its Dag, the deployment's, ours."""
@@ -198,6 +212,7 @@ def after_failure(
     running.stop_watching()
     if running.decision is not None:
         return _to_carry_out(running, running.decision)
+    running.notice_reconnection()
     from airflow_autoremed import remediation
 
     failed = FailedAttempt(
@@ -232,6 +247,7 @@ def after_failure(
         )
     running.decision = decision
     journal.decided(running.attempt, decision, running.mode)
+    _tell_of_own_retries(running)
     _count(decision, running.mode)
     return _to_carry_out(running, decision)
 
@@ -278,6 +294,7 @@ def after_success(context: Mapping[str, Any]) -> None:
     if running is None:
         return
     running.stop_watching()
+    running.notice_reconnection()
     state_store = context.get("task_state_store")
     if state_store is not None and running.past:
         handovers.clear(state_store)
@@ -360,10 +377,32 @@ def _leave(context: Mapping[str, Any], left: Handover) -> bool:
 
 def _evidence(running: RunningAttempt, exception: BaseException) -> Iterable[tuple[Source, str]]:
     yield Source.EXCEPTION, f"{type(exception).__name__}: {exception}"
+    from airflow_autoremed.history.deadline import OverrunError, within
+
+    found: list[tuple[Source, str]] = []
+
+    def ask() -> None:
+        found.extend(running.platform.diagnostics(running.operator, exception))
+
     try:
-        yield from running.platform.diagnostics(running.operator, exception)
+        within(_DIAGNOSTICS_S, ask)
+    except OverrunError:
+        log.warning(
+            "[autoremed] The platform gave no diagnostics within %g s; going on without", _DIAGNOSTICS_S
+        )
     except Exception as error:  # noqa: BLE001 - diagnostics are a help, not a need
         warn("asking the platform for diagnostics", error)
+    yield from found[:]  # what came before the deadline or the fault counts
+
+
+def _tell_of_own_retries(running: RunningAttempt) -> None:
+    try:
+        sentence = running.platform.own_retries(running.operator)
+    except Exception as error:  # noqa: BLE001 - a note
+        warn("asking for the platform's own retries", error)
+        return
+    if sentence:
+        journal.platform_retries(sentence)
 
 
 def _to_carry_out(running: RunningAttempt, decision: Decision) -> Decision | None:

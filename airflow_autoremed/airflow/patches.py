@@ -81,6 +81,7 @@ def _carry_out(running: RunningAttempt, patched: Mapping[str, str]) -> bool:
     if running.mode is Mode.ACT:
         extra = total(patched) - total(running.baseline)
         refused = Recorder.current().grant(running.attempt, extra)
+        refused = refused or running.platform.renew(running.operator)
     if running.mode is not Mode.ACT or refused is not None:
         if refused is not None:
             journal.patch_rejected(running.attempt, refused)

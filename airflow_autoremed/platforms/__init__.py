@@ -1,66 +1,74 @@
-"""One small file per operator family: read the declared conf, write a new one, tap the log.
+"""One small file per operator family, and how the family of an operator is found.
 
 Operators are recognised by the full name of their class or of a class they inherit from, so that looking one up
-imports no provider.
+imports no provider. Others can add a family of theirs through the entry-point group ``airflow_autoremed.platforms``:
+the name of the entry point is the full name of the operator's class, what it loads is a
+:class:`~airflow_autoremed.platforms.base.Platform`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from importlib import import_module
-from typing import Any, Protocol
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
-from airflow_autoremed.types import Source
+from airflow_autoremed.platforms.base import Platform
 
+__all__ = ["Platform", "find_platform", "supported_operators"]
 
-class Platform(Protocol):
-    """What the pipeline needs from an operator family."""
-
-    name: str
-
-    def read_conf(self, operator: Any) -> dict[str, str]:
-        """The flat Spark configuration that *operator* declares, resources set by argument included."""
-
-    def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
-        """Make the coming run use *changes*; everything else the author set stays as it is."""
-
-    def job(self, operator: Any) -> dict[str, str]:
-        """What the application is known by, such as its path and class: another one is another job."""
-
-    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
-        """Have every line of the coming run's log passed to *write* as it streams."""
-
-    def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
-        """What the platform still knows about the failed run, beside the tapped log."""
-
-    def kill(self, operator: Any, announce: Callable[[], None]) -> bool:
-        """End the run through the operator's own kill path; called from another thread than the run's.
-
-        :param announce: is called right before, and only when there is a run to end.
-        :return: whether there was one.
-        """
-
+GROUP = "airflow_autoremed.platforms"
 
 _FAMILIES = {
     "airflow.providers.apache.spark.operators.spark_submit.SparkSubmitOperator": (
-        "airflow_autoremed.platforms.spark_submit",
-        "SparkSubmitPlatform",
+        "spark_submit:SparkSubmitPlatform"
     ),
 }
+"""Full name of an operator's class to module and class of its adapter in this package."""
 
 
 def supported_operators() -> tuple[str, ...]:
     """Class names of the operators that can be remediated, for messages."""
-    return tuple(name.rpartition(".")[2] for name in _FAMILIES)
+    return tuple(name.rpartition(".")[2] for name in (*_FAMILIES, *_others()))
 
 
 def find_platform(operator: Any) -> Platform | None:
     """The platform of an operator instance or (for a mapped task) class; ``None`` when it launches no Spark."""
     operator_class = operator if isinstance(operator, type) else type(operator)
-    for ancestor in operator_class.__mro__:
-        family = _FAMILIES.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
-        if family is not None:
-            module, name = family
-            platform: Platform = getattr(import_module(module), name)()
-            return platform
+    names = [f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in operator_class.__mro__]
+    for name in names:
+        if name in _FAMILIES:
+            return _ours(_FAMILIES[name])
+    others = _others()
+    for name in names:
+        if name in others:
+            return _theirs(others[name])
     return None
+
+
+@lru_cache
+def _ours(where: str) -> Platform:
+    module, _, name = where.partition(":")
+    platform: Platform = getattr(import_module(f"{__name__}.{module}"), name)()
+    return platform
+
+
+@lru_cache
+def _theirs(entry: EntryPoint) -> Platform:
+    """The adapter of somebody else.
+
+    :raises TypeError: when it is none.
+    """
+    made = entry.load()
+    platform = made() if isinstance(made, type) else made
+    if not isinstance(platform, Platform):
+        raise TypeError(
+            f"the entry point {entry.name} = {entry.value} of the group {GROUP} is a {type(platform).__name__}; "
+            "it has to load a subclass of airflow_autoremed.platforms.Platform"
+        )
+    return platform
+
+
+@lru_cache(maxsize=1)
+def _others() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_autoremed.platforms.base import Platform, PrivateApiError, flat, text
 from airflow_autoremed.types import Source
 
 # Command-line flags win over --conf in spark-submit (SparkSubmitArguments.mergeDefaultSparkProperties and the
@@ -28,22 +29,18 @@ _SUBMIT_ENDS_S = 15.0
 """How long spark-submit may take to notice that its application was killed; it asks YARN every second."""
 
 
-class PrivateApiError(RuntimeError):
-    """A private name of the provider that this file needs is gone."""
-
-
-class SparkSubmitPlatform:
+class SparkSubmitPlatform(Platform):
     """Read, write and tap a ``SparkSubmitOperator``."""
 
     name = "spark_submit"
 
     def read_conf(self, operator: Any) -> dict[str, str]:
         """Declared conf, with the resource arguments (``executor_memory=...``) under their Spark keys."""
-        conf = {str(key): _text(value) for key, value in self._conf(operator).items() if value is not None}
+        conf = flat(self._conf(operator))
         for key, attribute in _FLAGS.items():
             value = getattr(operator, attribute, None)
             if value is not None:
-                conf[key] = _text(value)
+                conf[key] = text(value)
         return conf
 
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
@@ -134,10 +131,6 @@ class SparkSubmitPlatform:
         # The operator caches its hook, and a hook keeps the conf it was built with.
         if getattr(operator, "_hook", None) is not None:
             operator._hook = None
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _tee(lines: Iterable[Any], write: Callable[[str], None]) -> Iterator[Any]:
