@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_autoremed.failures.loading import Catalogue
     from airflow_autoremed.failures.templates import FailedTry, TemplateCount
     from airflow_autoremed.learning.text_training import Example
+
+T = TypeVar("T")
 
 _CANNOT = 2
 """Exit code: something that was asked for cannot be used."""
@@ -116,7 +118,7 @@ def suggest(
     examples = RuleExamples(catalogue.rules) if counts else None
     blocks = []
     ready = 0
-    for number, count in enumerate(_with_progress(counts[:limit]), start=1):
+    for number, count in enumerate(_with_progress(counts[:limit], "drafting", 5), start=1):
         mine = [failure for failure in found.failures if failure.tried.template.id == count.template.id]
         block, is_ready = _block(number, count, mine, catalogue, [*checks, *found.healthy], model, examples)
         blocks.append(block)
@@ -248,7 +250,7 @@ def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
     retries = plain_retries(rows)
     failures, healthy = [], []
     named = speechless = 0
-    for row in rows:
+    for row in _with_progress(rows, "reading", 500):
         if row.succeeded and row.excerpt:
             healthy.append(HealthyText(_named(row.attempt), _judge_of_text(row.excerpt)))
         if row.category != UNKNOWN:
@@ -315,7 +317,7 @@ def _of_files(paths: Sequence[Path], catalogue: Catalogue) -> _Found:
 
     failures = []
     named = speechless = 0
-    for path in paths:
+    for path in _with_progress(paths, "reading", 10):
         try:
             if classify_file(catalogue, path).category != UNKNOWN:
                 named += 1
@@ -397,15 +399,15 @@ def _named(attempt: AttemptId) -> str:
     return f"{_task(attempt)} {attempt.run_id} try {attempt.try_number}"
 
 
-def _with_progress(counts: Sequence[TemplateCount]) -> Iterator[TemplateCount]:
+def _with_progress(items: Sequence[T], what: str, many: int) -> Iterator[T]:
+    """*items*, with a progress bar in a terminal where there are *many*."""
     console = Console(stderr=True)
-    if not console.is_terminal or len(counts) < 3:
-        yield from counts
+    if not console.is_terminal or len(items) < many:
+        yield from items
         return
-    from rich.progress import Progress
+    from rich.progress import track
 
-    with Progress(console=console, transient=True) as progress:
-        yield from progress.track(counts, description="drafting")
+    yield from track(items, description=what, console=console, transient=True)
 
 
 def _fail(message: str) -> NoReturn:

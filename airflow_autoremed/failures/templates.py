@@ -142,6 +142,14 @@ _PLAIN_TROUBLE = re.compile(
     r"(?i)\b(?:error|fail(?:ed|ure|s)?|fatal|denied|refused|cannot|could not|unable|invalid|killed|aborted|"
     r"timed out|not found|exceed(?:ed|s)|panic|unsupported|no such|not allowed|forbidden|rejected|exit (?:code|status)|diagnostics|dead|lost)\b"
 )
+_TELLING = re.compile(
+    r"Exception|Error|Throwable|Failure|Fault|Interrupt|NotFound|Denied|Timeout|ERROR|FATAL|CRITICAL|SEVERE|Caused by|"
+    r"Traceback|" + _PLAIN_TROUBLE.pattern.replace("(?i)", "") + r"|root cause|nested exception",
+    re.IGNORECASE,
+)
+"""In every line that can open a block or belong to one."""
+_QUIET = re.compile(r"\b(?:TRACE|DEBUG|INFO|WARN(?:ING)?)\b")
+_LONGEST_HEAD = 120
 _GENERIC = re.compile(
     r"SparkException: (?:Job aborted\.?$|Job aborted due to stage failure: .*most recent failure: |Task failed while "
     r"writing rows|Writing job aborted|Exception thrown in awaitResult|Application .{0,80} finished with failed status|"
@@ -188,6 +196,14 @@ class _Picker:
             self._level = ""
             return
         if self._traceback and (line[0] in " \t" or line.startswith("[")):
+            return
+        if not self._traceback and not self._text.endswith(":") and not _TELLING.search(line[:LONGEST_LINE]):
+            quiet = _QUIET.search(
+                line[:_LONGEST_HEAD]
+            )  # most lines are such: masking them would take most of the time
+            self._level = head[0] if head is not None else ""
+            if head is not None:
+                self._close()
             return
         level, logger, message = split_head(line)
         if self._traceback and not level and _PYTHON_END.match(message):
