@@ -110,5 +110,6 @@ class PlatformContract:
             name: repr(value)
             for name, value in vars(operator).items()
             if (everything or name not in self.conf_fields)
+            and not name.startswith("_BaseOperator__")  # Airflow's own copy of the arguments
             and isinstance(value, str | int | float | bool | dict | list | tuple | type(None))
         }
