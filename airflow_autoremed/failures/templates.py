@@ -198,9 +198,8 @@ class _Picker:
         if self._traceback and (line[0] in " \t" or line.startswith("[")):
             return
         if not self._traceback and not self._text.endswith(":") and not _TELLING.search(line[:LONGEST_LINE]):
-            quiet = _QUIET.search(
-                line[:_LONGEST_HEAD]
-            )  # most lines are such: masking them would take most of the time
+            # Most lines are such: masking them would take most of the time.
+            head = _QUIET.search(line[:_LONGEST_HEAD])
             self._level = head[0] if head is not None else ""
             if head is not None:
                 self._close()
