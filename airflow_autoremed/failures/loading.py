@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_autoremed.failures import caching
+from airflow_autoremed.failures import caching, conditions
 from airflow_autoremed.failures.engines import Engine, make_engine
 from airflow_autoremed.failures.rules import CatalogueError, InvalidRuleError, Rule, RuleError, make_rule
 from airflow_autoremed.failures.signs import Sign, make_signs
@@ -33,6 +33,8 @@ class Index:
     """Literal to the rules (and, from ``signs_from``, the signs) that it stands for."""
     signs_from: int
     signs: tuple[Sign, ...]
+    conditions_from: int
+    """The number that stands for a place where one of Spark's own error conditions may be named."""
     longest: int
     """Bytes of the longest literal."""
 
@@ -55,6 +57,10 @@ class Catalogue:
     warnings: tuple[RuleError, ...] = ()
     """What is wrong with the user's rules; the rest of them is in force."""
     signs: tuple[Sign, ...] = field(default_factory=make_signs)
+    conditions: bool = False
+    """Whether Spark's own error conditions count besides the rules."""
+    silenced: frozenset[str] = frozenset()
+    """Ids of conditions that the user's rules replace or remove."""
     _indexes: dict[str | None, Index] = field(default_factory=dict, repr=False)
 
     def get(self, identifier: str) -> Rule:
@@ -65,6 +71,10 @@ class Catalogue:
         for rule in self.rules:
             if rule.id == identifier:
                 return rule
+        if self.conditions and identifier.startswith(conditions.PREFIXES):
+            condition = conditions.load_conditions().get(identifier, self.silenced)
+            if condition is not None:
+                return condition
         import difflib
 
         close = difflib.get_close_matches(identifier, [rule.id for rule in self.rules], n=1)
@@ -79,26 +89,32 @@ class Catalogue:
     def index(self, engine: str | None = None) -> Index:
         """The literals of all rules and signs, built once per engine."""
         if engine not in self._indexes:
-            targets = _targets(self.rules, self.signs)
+            targets = self._targets()
             name, find = make_engine(list(targets), engine)
             numbers = tuple(map(tuple, targets.values()))
             longest = max(map(len, targets), default=0)
-            self._indexes[engine] = Index(name, find, numbers, len(self.rules), self.signs, longest)
+            self._indexes[engine] = Index(
+                name, find, numbers, len(self.rules), self.signs, self._last(), longest
+            )
         return self._indexes[engine]
 
     def literals(self) -> tuple[bytes, ...]:
         """What every index of this catalogue looks for."""
-        return tuple(_targets(self.rules, self.signs))
+        return tuple(self._targets())
 
+    def _last(self) -> int:
+        return len(self.rules) + len(self.signs)
 
-def _targets(rules: Sequence[Rule], signs: tuple[Sign, ...]) -> dict[bytes, list[int]]:
-    """Every literal with the rules, and from the number of rules on the signs, that it stands for."""
-    targets: dict[bytes, list[int]] = {}
-    wanted = [*(rule.literals for rule in rules), *(sign.literals for sign in signs)]
-    for number, literals in enumerate(wanted):
-        for literal in literals:
-            targets.setdefault(literal.encode("utf-8"), []).append(number)
-    return targets
+    def _targets(self) -> dict[bytes, list[int]]:
+        """Every literal with the rules, from the number of rules on the signs, and at last the conditions."""
+        targets: dict[bytes, list[int]] = {}
+        wanted = [*(rule.literals for rule in self.rules), *(sign.literals for sign in self.signs)]
+        if self.conditions:
+            wanted.append(conditions.literals())
+        for number, literals in enumerate(wanted):
+            for literal in literals:
+                targets.setdefault(literal.encode("utf-8"), []).append(number)
+        return targets
 
 
 def load_catalogue(rules_paths: Sequence[Path | str] = ()) -> Catalogue:
@@ -141,6 +157,9 @@ def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> 
             seen.add(rule.id)
             users.append(rule.as_users())
     known = {rule.id for rule in ours}
+    named = frozenset(identifier for identifier in seen if identifier.startswith(conditions.PREFIXES))
+    if named:
+        known.update(conditions.load_conditions().ids())
     for rule in users:
         if rule.silence and rule.id not in known:
             import difflib
@@ -151,7 +170,8 @@ def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> 
                 RuleError(rule.path, rule.line, rule.id, "silences a rule that does not exist" + hint)
             )
     kept = [rule for rule in users if not rule.silence]
-    return Catalogue((*kept, *(rule for rule in ours if rule.id not in seen)), tuple(errors), signs)
+    in_force = (*kept, *(rule for rule in ours if rule.id not in seen))
+    return Catalogue(in_force, tuple(errors), signs, conditions=True, silenced=named)
 
 
 @lru_cache(maxsize=1)

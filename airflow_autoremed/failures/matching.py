@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_autoremed.failures import conditions
 from airflow_autoremed.failures.blocks import (
     AROUND,
     LONGEST_CONTEXT,
@@ -45,6 +46,9 @@ _PATIENCE_S = 2.0
 
 _LEVEL = Condition(re.compile(r"\b(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|SEVERE|Normal|Warning)\b"), ())
 """The level of a log line: a message without one in sight was not written by a logger that may go on."""
+_FATAL = frozenset(("ERROR", "FATAL", "SEVERE"))
+_NAMED = Condition(conditions.NAMED_BEFORE, (b"[",))
+"""A line that names one of Spark's own error conditions."""
 
 
 @dataclass
@@ -109,6 +113,10 @@ class LogMatcher:
         self._may_change_engine = engine is None
         self._seen = 0
         self._found: dict[int, Found] = {}
+        self._rules = list(catalogue.rules)
+        """The catalogue's rules, and after them those of the conditions that were seen."""
+        self._numbers: dict[str, int] = {}
+        """Id of a condition that was seen to its place in ``_rules``."""
         self._spent: dict[int, float] = {}
         self._signs: dict[SignKind, tuple[int, int]] = {}
         if assume_failed:
@@ -148,12 +156,12 @@ class LogMatcher:
     def classification(self) -> Classification:
         """The verdict on everything that was fed."""
         self.end_text()
-        return decide(self._catalogue.rules, self._found, self._signs)
+        return decide(self._rules, self._found, self._signs)
 
     def matched(self) -> tuple[str, ...]:
         """Ids of all rules that matched, before the verdict."""
         self.end_text()
-        return tuple(self._catalogue.rules[index].id for index in sorted(self._found))
+        return tuple(self._rules[index].id for index in sorted(self._found))
 
     # ----------------------------------------------------------------------------------------------- matching
 
@@ -193,6 +201,10 @@ class LogMatcher:
                 tries.clear()
             for target in index.targets[literal]:
                 if target in tries.done:
+                    continue
+                if target == index.conditions_from:
+                    if tries.may(target, line, start, conditions.WINDOW):
+                        self._name(text, view, line, (start, end))
                     continue
                 if target >= index.signs_from:
                     if tries.may(target, line, start, LONGEST_CONTEXT):
@@ -284,6 +296,61 @@ class LogMatcher:
         if sign.regex.search(piece, position):
             where = (self._text_number, view.number(line[0]))
             self._signs[sign.kind] = max(self._signs.get(sign.kind, where), where)
+
+    def _name(self, text: _Text, view: Block, line: Line, hit: Hit) -> None:
+        """Note the error conditions of Spark's own that a line names, or that its message is one of."""
+        piece, position = view.window(line, hit, conditions.WINDOW)
+        silenced = self._catalogue.silenced
+        seen = False
+        for named in conditions.named_in(piece, position):
+            table = conditions.load_conditions()
+            if named.state or table.knows(named.name, named.after_class):
+                seen = True
+                rule = table.rule(named.name, named.sub, named.state, silenced)
+                self._add(text, view, line, (piece, position), rule, (named.start, named.end))
+        if seen:
+            return
+        state = conditions.state_in(piece, position)
+        if state is not None:
+            above = view.before(line[0]).find(_NAMED)
+            named_above = next(conditions.named_in(above[1]), None) if above else None
+            table = conditions.load_conditions()
+            if named_above is None or table.knows(named_above.name, after_class=True):
+                return  # not of Spark's, or seen in its own line
+            rule = table.rule(named_above.name, named_above.sub, state[0], silenced)
+            self._add(text, view, line, (piece, position), rule, (state[1], state[2]))
+            return
+        for message, sparks, start in conditions.messages_in(piece, position):
+            table = conditions.load_conditions()
+            name = table.named_by(message, sparks)
+            if name:
+                rule = table.rule(name, silenced=silenced)
+                self._add(text, view, line, (piece, position), rule, (start, len(piece)))
+
+    def _add(
+        self, text: _Text, view: Block, line: Line, piece: tuple[str, int], rule: Rule | None, hit: Hit
+    ) -> None:
+        """Keep that a condition was named in a line."""
+        if rule is None:
+            return
+        target = self._numbers.setdefault(rule.id, len(self._rules))
+        if target == len(self._rules):
+            self._rules.append(rule)
+        number = view.number(line[0])
+        known = self._found.get(target)
+        if known is not None and known.count >= _MOST_MATCHES:
+            known.last = (self._text_number, number)
+            return
+        evidence = () if known else (_evidence(*piece, *hit, number, text.source),)
+        found = Found(evidence, {}, (self._text_number, number))
+        # A condition is what an exception is called, not what happened to it: below the level of an error it is
+        # taken for a trouble that the application got over, unless the log shows otherwise.
+        level = _LEVEL.regex.search(piece[0])
+        if level is None:
+            above = view.before(line[0]).find(_LEVEL)
+            level = _LEVEL.regex.search(above[1]) if above else None
+        found.bare = level is None or level[0] in _FATAL
+        self._keep(target, found)
 
     def _charge(self, target: int, seconds: float) -> None:
         """A safety net under the lint: what matches nothing and takes long is left out."""
