@@ -237,7 +237,7 @@ def after_failure(
     max_tries = getattr(context["ti"], "max_tries", None)
     left = handovers.make(running.attempt, running.mode, decision, (*running.past, this), max_tries)
     handed_over = _leave(context, left) if use_state_store else False
-    handed_over = Recorder.current().failure(running, decision, max_tries) or handed_over
+    handed_over = Recorder.current().failure(running, decision, max_tries, str(exception)) or handed_over
     if decision.action is Action.REMEDIATE and not handed_over:
         decision = _left_alone(
             running,

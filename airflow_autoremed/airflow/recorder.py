@@ -13,7 +13,7 @@ from airflow_autoremed.airflow import handover as handovers
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.airflow.handover import Handover
 from airflow_autoremed.airflow.options import settings, store_url
-from airflow_autoremed.types import AttemptId, Conf, Decision, EvidenceLine, Patch, TaskRecord
+from airflow_autoremed.types import UNKNOWN, AttemptId, Conf, Decision, EvidenceLine, Patch, TaskRecord
 
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.lifecycle import RunningAttempt
@@ -53,12 +53,27 @@ class Recorder:
 
         return self._try(write)
 
-    def failure(self, running: RunningAttempt, decision: Decision, max_tries: int | None) -> bool:
-        """Record a failed attempt with the decision about it; whether the store took it."""
+    def failure(
+        self, running: RunningAttempt, decision: Decision, max_tries: int | None, exception: str = ""
+    ) -> bool:
+        """Record a failed attempt with the decision about it; whether the store took it.
+
+        :param exception: the exception's text, for what is kept of a failure that no rule names.
+        """
+        from airflow_autoremed.airflow import unclassified
         from airflow_autoremed.history.records import Verdict
 
+        excerpt = _mask(running.tap.excerpt())
+        nameless = decision.classification.category == UNKNOWN
+        seen = unclassified.look([_mask(exception), excerpt]) if nameless else unclassified.Unclassified()
         verdict = Verdict(
-            _masked(decision), running.mode, excerpt=_mask(running.tap.excerpt()), max_tries=max_tries
+            _masked(decision),
+            running.mode,
+            excerpt=excerpt,
+            max_tries=max_tries,
+            template=seen.template,
+            template_id=seen.template_id,
+            opinion=seen.opinion,
         )
         return self._end(running, succeeded=False, verdict=verdict)
 

@@ -164,6 +164,16 @@ def _details(row: HistoryRow) -> Group:
     if row.action is not None:
         rule = f" (rule {row.rule})" if row.rule else ""
         parts.append(safe_text(f"  category  {row.category}{rule}"))
+        if row.template:
+            parts.append(safe_text(f"  template  {row.template}"))
+        if row.opinion:
+            sure = "" if row.opinion.get("above_bar") else ", below its bar"
+            parts.append(
+                safe_text(
+                    f"  text model: {row.opinion.get('category')}, confidence "
+                    f"{row.opinion.get('confidence')}{sure} (recorded, not acted upon)"
+                )
+            )
         parts += [safe_text(f"  line {line.number}: {line.text}", "dim") for line in row.lines]
         parts += [Text.assemble("  ", line) for line in _decision(row)]
         parts.append(safe_text(f"  decided by {row.decided_by}, {shown_time(row.decided_at)} UTC"))
@@ -249,6 +259,8 @@ def _as_json(row: HistoryRow) -> dict[str, Any]:
         "lines": [
             {"number": line.number, "text": line.text, "source": line.source.value} for line in row.lines
         ],
+        "template": row.template,
+        "opinion": row.opinion,
         "excerpt": row.excerpt,
         "succeeded": row.succeeded,
         "ended_at": row.ended_at and row.ended_at.isoformat(),

@@ -101,6 +101,10 @@ def to_conf(text: str | None) -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()}
 
 
+def to_object(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else dict(_load(text, dict))
+
+
 def to_changes(text: str | None) -> dict[str, tuple[str | None, str]]:
     found = _load(text, dict) if text is not None else {}
     try:

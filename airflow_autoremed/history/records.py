@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from airflow_autoremed.types import (
     Action,
@@ -159,6 +160,10 @@ class HistoryRow:
     """Changed keys only: ``(declared value or None, value for the next try)``."""
     lines: tuple[EvidenceLine, ...] = ()
     """The deciding lines."""
+    template: str | None = None
+    """Of an unclassified failure."""
+    opinion: Mapping[str, Any] | None = None
+    """What the text model said about it."""
     excerpt: str = ""
     succeeded: bool | None = None
     ended_at: datetime | None = None

@@ -300,3 +300,25 @@ def test_secrets_do_not_reach_the_store(airflow_home, spark_submit, spark_task):
     assert secret.encode() not in (airflow_home / "autoremed.db").read_bytes()
     for side in airflow_home.glob("autoremed.db-*"):
         assert secret.encode() not in side.read_bytes()
+
+
+def test_a_failure_without_a_name_is_recorded_with_its_template(
+    spark_submit, spark_task, airflow_home, monkeypatch
+):
+    """And with what the text model says, which decides nothing; a fault in describing it costs one warning."""
+    from airflow_autoremed.airflow import unclassified
+    from airflow_autoremed.history import Store
+    from airflow_autoremed.learning import text_model
+    from airflow_autoremed.learning.text_model import Opinion
+
+    monkeypatch.setattr(
+        text_model, "second_opinion", lambda directory, texts: Opinion("bad_data", 0.93, True, "abc")
+    )
+    spark_submit("26/11/24 10:00:06 ERROR LedgerGuard: Shop 17 of region 'north' is sealed\n")
+    outcome = TaskInstance(remediate(spark_task())).run()
+    assert outcome.decision.action.value == "default"
+    (row,) = Store(f"sqlite:///{airflow_home}/autoremed.db").recent(1)
+    assert row.category == "unknown"
+    assert "Shop <num> of region '<name>' is sealed" in row.template
+    assert (row.opinion["category"], row.opinion["confidence"]) == ("bad_data", 0.93)
+    assert unclassified.look(None) == unclassified.Unclassified()  # type: ignore[arg-type]
