@@ -219,13 +219,13 @@ def test_numbers_ids_and_addresses_never_reach_a_template(
 )
 def test_a_hostile_line_costs_milliseconds(unit: str) -> None:
     line = (unit * 100_000)[:100_000]
-    began = time.perf_counter()
+    began = time.process_time()
     for each in (line, "a" + line, line + "!", "ERROR " + line + ":", "Caused by: " + line):
         mask(each)
         split_head(each)
         telling_lines([each])
         error_template([each])
-    assert time.perf_counter() - began < 3.0
+    assert time.process_time() - began < 3.0
 
 
 def test_names_that_hold_digits_stay() -> None:
