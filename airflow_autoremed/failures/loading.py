@@ -77,7 +77,10 @@ class Catalogue:
                 return condition
         import difflib
 
-        close = difflib.get_close_matches(identifier, [rule.id for rule in self.rules], n=1)
+        known = [rule.id for rule in self.rules]
+        if self.conditions and identifier.startswith(conditions.PREFIXES):
+            known += conditions.load_conditions().ids()
+        close = difflib.get_close_matches(identifier, known, n=1)
         raise KeyError(f"no rule {identifier!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
 
     def matcher(self, engine: str | None = None, assume_failed: bool = False) -> LogMatcher:

@@ -47,6 +47,8 @@ _PATIENCE_S = 2.0
 _LEVEL = Condition(re.compile(r"\b(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|SEVERE|Normal|Warning)\b"), ())
 """The level of a log line: a message without one in sight was not written by a logger that may go on."""
 _FATAL = frozenset(("ERROR", "FATAL", "SEVERE"))
+_QUIET = frozenset(("TRACE", "DEBUG", "INFO"))
+"""Levels at which nobody logs a stack trace: an exception below such a line came from elsewhere."""
 _NAMED = Condition(conditions.NAMED_BEFORE, (b"[",))
 """A line that names one of Spark's own error conditions."""
 
@@ -307,7 +309,9 @@ class LogMatcher:
             if named.state or table.knows(named.name, named.after_class):
                 seen = True
                 rule = table.rule(named.name, named.sub, named.state, silenced)
-                self._add(text, view, line, (piece, position), rule, (named.start, named.end))
+                self._add(
+                    text, view, line, (piece, position), rule, (named.start, named.end), named.after_class
+                )
         if seen:
             return
         state = conditions.state_in(piece, position)
@@ -318,17 +322,25 @@ class LogMatcher:
             if named_above is None or table.knows(named_above.name, after_class=True):
                 return  # not of Spark's, or seen in its own line
             rule = table.rule(named_above.name, named_above.sub, state[0], silenced)
-            self._add(text, view, line, (piece, position), rule, (state[1], state[2]))
+            thrown = named_above.after_class
+            self._add(text, view, line, (piece, position), rule, (state[1], state[2]), thrown)
             return
         for message, sparks, start in conditions.messages_in(piece, position):
             table = conditions.load_conditions()
             name = table.named_by(message, sparks)
             if name:
                 rule = table.rule(name, silenced=silenced)
-                self._add(text, view, line, (piece, position), rule, (start, len(piece)))
+                self._add(text, view, line, (piece, position), rule, (start, len(piece)), thrown=True)
 
     def _add(
-        self, text: _Text, view: Block, line: Line, piece: tuple[str, int], rule: Rule | None, hit: Hit
+        self,
+        text: _Text,
+        view: Block,
+        line: Line,
+        piece: tuple[str, int],
+        rule: Rule | None,
+        hit: Hit,
+        thrown: bool,
     ) -> None:
         """Keep that a condition was named in a line."""
         if rule is None:
@@ -343,13 +355,15 @@ class LogMatcher:
             return
         evidence = () if known else (_evidence(*piece, *hit, number, text.source),)
         found = Found(evidence, {}, (self._text_number, number))
-        # A condition is what an exception is called, not what happened to it: below the level of an error it is
-        # taken for a trouble that the application got over, unless the log shows otherwise.
+        # A condition is what an exception is called, not what became of it. Logged below the level of an error, or
+        # in the stack trace of a warning, or printed by the job without its class, it is taken for a trouble that
+        # the application got over, unless the log shows otherwise.
         level = _LEVEL.regex.search(piece[0])
-        if level is None:
+        own = level is not None
+        if not own:
             above = view.before(line[0]).find(_LEVEL)
             level = _LEVEL.regex.search(above[1]) if above else None
-        found.bare = level is None or level[0] in _FATAL
+        found.bare = level is None or level[0] in _FATAL or (thrown and not own and level[0] in _QUIET)
         self._keep(target, found)
 
     def _charge(self, target: int, seconds: float) -> None:

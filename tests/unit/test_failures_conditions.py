@@ -342,6 +342,11 @@ def test_whether_a_retry_can_help_is_said_where_it_differs_from_the_category(ide
     assert CATALOGUE.get(identifier).restartable is restartable
 
 
+def test_a_misspelt_condition_is_answered_with_the_nearest():
+    with pytest.raises(KeyError, match="did you mean 'spark-condition-concurrent-query'"):
+        CATALOGUE.get("spark-condition-concurent-query")
+
+
 # ---------------------------------------------------------------------------------------------- false alarms
 
 WARNED = f"26/11/24 10:00:00 WARN Optimizer: org.apache.spark.SparkException: [CANNOT_UPDATE_FIELD.MAP_TYPE] {MAP}\n"
@@ -361,6 +366,11 @@ WARNED = f"26/11/24 10:00:00 WARN Optimizer: org.apache.spark.SparkException: [C
 )  # fmt: skip
 def test_trouble_that_a_healthy_run_got_over_is_not_its_failure(text):
     assert verdict(text).rule is None
+
+
+def test_an_exception_below_the_last_line_of_the_log_counts_without_a_traceback():
+    text = f"26/11/24 10:00:00 INFO SparkContext: Running\norg.apache.spark.sql.AnalysisException: [CANNOT_UPDATE_FIELD.MAP_TYPE] {MAP}\n"
+    assert verdict(text).rule == "spark-condition-cannot-update-field-map-type"
 
 
 def test_the_same_warning_counts_where_the_application_failed():
