@@ -7,6 +7,7 @@ directly, which is what the command line does because importing Airflow takes se
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser, Error
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_autoremed.spark.sizes import parse_bytes
-from airflow_autoremed.types import Brakes, Ceilings, Limits, Mode, PatchRules
+from airflow_autoremed.types import AttachRules, Brakes, Ceilings, Limits, Mode, PatchRules
 
 SECTION = "autoremed"
 
@@ -40,6 +41,12 @@ class Settings:
     """Files or directories of the deployment's own rules, tried before ours."""
     attach_to_all: bool = False
     """Switch remediation on for every task whose operator launches Spark, without touching a Dag file."""
+    attach: AttachRules = field(default_factory=AttachRules)
+    """Switch it on for those only that meet these."""
+    limits_for: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """``pool=...``, ``queue=...`` or ``connection=...`` to limits that hold there, over those of the deployment."""
+    retry_budget: int = 0
+    """Retries that opted-in tasks are given beyond their own, for failures that a configuration cures."""
     patches: PatchRules = field(default_factory=PatchRules)
     brakes: Brakes = field(default_factory=Brakes)
     ceilings: Ceilings = field(default_factory=Ceilings)
@@ -101,6 +108,10 @@ def from_options(raw: Mapping[str, str]) -> Settings:
     for name in ("stall_timeout", "retention"):
         if name in raw:
             values[name] = parse_duration(raw[name], where=f"[{SECTION}] {name}")
+    if "limits_for" in raw:
+        values["limits_for"] = _limits_for(raw["limits_for"], f"[{SECTION}] limits_for")
+    if "retry_budget" in raw:
+        values["retry_budget"] = _count_or_never(raw["retry_budget"], f"[{SECTION}] retry_budget")
     for name, group in _GROUPS.items():
         values[name] = group(
             **{
@@ -236,8 +247,35 @@ def _boolean(text: str, label: str) -> bool:
     raise SettingsError(f"{label} is {text!r}; write True or False")
 
 
-_GROUPS: dict[str, Any] = {"patches": PatchRules, "brakes": Brakes, "ceilings": Ceilings}
+def _patterns(text: str, _label: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _limits_for(text: str, label: str) -> dict[str, dict[str, Any]]:
+    """Limits by place, checked."""
+    example = '{"pool=small": {"max_container_memory": "8g"}}'
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"{label} is not JSON ({error}); write such as {example}") from None
+    if not isinstance(given, dict):
+        raise SettingsError(f"{label} is {text!r}; write such as {example}")
+    for place, limits in given.items():
+        kind, _, name = place.partition("=")
+        if kind not in ("pool", "queue", "connection") or not name:
+            raise SettingsError(f"{label} names {place!r}; write pool=..., queue=... or connection=...")
+        parse_limits(limits, base=Limits(), where=f"{label} {place}")
+    return given
+
+
+_GROUPS: dict[str, Any] = {
+    "attach": AttachRules,
+    "patches": PatchRules,
+    "brakes": Brakes,
+    "ceilings": Ceilings,
+}
 _GROUPED: dict[str, Callable[[Any, str], Any]] = {
+    **{each.name: _patterns for each in fields(AttachRules)},
     "promote_after": _count_or_never,
     "promote_same_job_only": _boolean,
     "promote_across_mapped": _boolean,
@@ -261,6 +299,8 @@ _OPTIONS = (
     "attach_to_all",
     "stall_timeout",
     "retention",
+    "limits_for",
+    "retry_budget",
     *_GROUPED,
     *(each.name for each in fields(Limits)),
 )

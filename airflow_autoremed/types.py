@@ -135,6 +135,8 @@ class PastAttempt:
     succeeded: bool
     duration_s: float | None = None
     try_number: int | None = None
+    remediated: bool = False
+    """Whether the try after it was given another configuration because of it."""
 
 
 @dataclass(frozen=True)
@@ -283,3 +285,20 @@ class Ceilings:
     max_extra_memory: int | None = None
     """In the whole deployment."""
     max_extra_memory_per_dag: int | None = None
+
+
+@dataclass(frozen=True)
+class AttachRules:
+    """Which tasks of a deployment are opted in without a word in their Dag file.
+
+    Each field holds patterns (``*`` and ``?``); one that begins with ``!`` excludes. A task is opted in when it
+    meets every field that is not empty.
+    """
+
+    attach_operators: tuple[str, ...] = ()
+    """Names of operator classes."""
+    attach_dags: tuple[str, ...] = ()
+    attach_tags: tuple[str, ...] = ()
+    """Of the Dag."""
+    attach_owners: tuple[str, ...] = ()
+    attach_pools: tuple[str, ...] = ()

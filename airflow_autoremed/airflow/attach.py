@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from airflow_autoremed.airflow import callbacks
 from airflow_autoremed.airflow.options import Options
 from airflow_autoremed.platforms import find_platform, supported_operators
+from airflow_autoremed.settings import SettingsError
 from airflow_autoremed.types import Mode
 
 T = TypeVar("T")
@@ -19,6 +21,7 @@ def remediate(
     mode: str | Mode | None = None,
     limits: Mapping[str, Any] | None = None,
     stall_timeout: str | float | None = None,
+    retry_budget: int | None = None,
 ) -> T:
     """Let a Spark task heal itself on its retry.
 
@@ -32,12 +35,20 @@ def remediate(
         (``"16g"`` or bytes), ``max_cores_per_executor``, ``max_executors``, ``max_growth`` (a factor).
     :param stall_timeout: end the try when its application has waited so long without any progress (``"15m"`` or
         seconds), for executors that nobody grants or that die as they start; default: the deployment's.
+    :param retry_budget: retries beyond the task's own, for failures that another configuration cures; those of
+        other failures stay as many as the author set. Default: the deployment's. Not in ``default_args``, which
+        other tasks share.
     :return: the same task, or the new dictionary.
     :raises TypeError: when *task* is neither.
     :raises SettingsError: for a mode or limit that cannot be used, saying what to write instead.
     """
-    options = Options.checked(mode, limits, stall_timeout, where="remediate()")
+    options = Options.checked(mode, limits, stall_timeout, retry_budget, where="remediate()")
     if isinstance(task, dict):
+        if retry_budget:
+            raise SettingsError(
+                "remediate() cannot give a retry_budget to default_args, which tasks that launch no Spark share; "
+                "pass the tasks themselves, or set [autoremed] retry_budget with attach_to_all"
+            )
         return cast("T", _in_default_args(task, options))
     if find_platform(getattr(task, "operator_class", task)) is None:
         raise TypeError(
@@ -62,9 +73,25 @@ def options_for(task: Any) -> Options | None:
 
 
 def _attach(task: Any, options: Options) -> None:
+    options = _with_budget(task, options)
     hooks = _hooks({name: getattr(task, name, None) for name in (*_CALLBACKS, "retry_policy")}, options)
     for name, value in hooks.items():
         setattr(task, name, value)
+
+
+def _with_budget(task: Any, options: Options) -> Options:
+    """Raise the task's retries by its budget; attaching it again does not raise them again."""
+    try:
+        budget = options.effective_retry_budget()
+    except SettingsError:  # of the deployment: no reason to break a Dag file; the task will say it in its log
+        return options
+    before = options_for(task)
+    own = before.own_retries if before is not None and before.own_retries is not None else None
+    if not budget and own is None:
+        return options
+    own = int(task.retries or 0) if own is None else own
+    task.retries = own + budget
+    return replace(options, own_retries=own)
 
 
 def _in_default_args(given: dict[str, Any], options: Options) -> dict[str, Any]:
@@ -95,7 +122,7 @@ def _hooks(present: Mapping[str, Any], options: Options) -> dict[str, Any]:
             author = author.author
         hooks["retry_policy"] = AutoRemediationPolicy(
             author, mode=options.mode, limits=options.limits, stall_timeout=options.stall_timeout
-        )
+        ).with_options(options)
     return hooks
 
 

@@ -95,6 +95,7 @@ def _to_json(handover: Handover, attempts: tuple[PastAttempt, ...]) -> dict[str,
                 "conf": dict(past.conf),
                 "category": past.category,
                 "duration_s": past.duration_s,
+                "remediated": past.remediated,
             }
             for past in attempts
         ],
@@ -127,6 +128,7 @@ def _parse(found: Any) -> Handover | None:
             succeeded=False,
             duration_s=past["duration_s"],
             try_number=int(past["try_number"]),
+            remediated=bool(past["remediated"]),
         )
         for past in found["attempts"][-_MOST_ATTEMPTS:]
     )

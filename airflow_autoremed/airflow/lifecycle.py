@@ -27,6 +27,7 @@ from airflow_autoremed.types import (
     Conf,
     Decision,
     FailedAttempt,
+    Limits,
     Mode,
     PastAttempt,
     Source,
@@ -94,6 +95,11 @@ class RunningAttempt:
         return _load_catalogue(self.operator)
 
     @property
+    def limits(self) -> Limits:
+        """The hard caps that hold for this task."""
+        return self.options.effective_limits(self.operator)
+
+    @property
     def duration_s(self) -> float:
         return time.monotonic() - self.clock
 
@@ -144,7 +150,7 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
             timeout_s,
             act=mode is Mode.ACT,
             conf=running.effective,
-            largest_container=options.effective_limits().max_container_memory,
+            largest_container=running.limits.max_container_memory,
         )
     try:
         platform.tap(operator, write)
@@ -223,9 +229,7 @@ def after_failure(
         history=running.past,
         duration_s=running.duration_s,
     )
-    decision = remediation.handle(
-        failed, running.tap, _evidence(running, exception), options.effective_limits()
-    )
+    decision = remediation.handle(failed, running.tap, _evidence(running, exception), running.limits)
     decision = _within_bounds(running, decision)
     this = PastAttempt(
         handovers.resource_settings(running.effective),
@@ -233,6 +237,7 @@ def after_failure(
         succeeded=False,
         duration_s=round(running.duration_s, 1),
         try_number=running.attempt.try_number,
+        remediated=decision.action is Action.REMEDIATE,
     )
     max_tries = getattr(context["ti"], "max_tries", None)
     left = handovers.make(running.attempt, running.mode, decision, (*running.past, this), max_tries)
@@ -253,10 +258,30 @@ def after_failure(
 
 
 def _within_bounds(running: RunningAttempt, decision: Decision) -> Decision:
-    """*decision*, unless remediation pauses or the next try may not hold that much memory."""
-    if decision.action is Action.LEAVE_ALONE and running.standing:
+    """*decision*, unless remediation pauses, the next try may not hold that much memory, or the author's own
+    retries are used up."""
+    if decision.action is Action.REMEDIATE:
+        decision = _permitted(running, decision)
+    if decision.action is not Action.LEAVE_ALONE:
+        return decision
+    own = running.options.own_retries
+    plain = sum(not past.remediated for past in running.past)
+    if own is not None and running.mode is Mode.ACT and plain >= own:
+        return replace(
+            decision,
+            action=Action.STOP,
+            patch=None,
+            reason=f"{decision.reason} The task's own retries ({own}) are used up; those of retry_budget are for "
+            "failures that another configuration cures.",
+        )
+    if running.standing:
         return replace(decision, patch=None)  # the promoted patch is found again by itself
-    if decision.action is not Action.REMEDIATE or running.mode is not Mode.ACT:
+    return decision
+
+
+def _permitted(running: RunningAttempt, decision: Decision) -> Decision:
+    """A remediation, unless remediation pauses or the next try may not hold that much memory."""
+    if running.mode is not Mode.ACT:
         return decision
     recorder = Recorder.current()
     why = recorder.brake(running.attempt, decision.classification.category)

@@ -66,7 +66,7 @@ def decide(running: RunningAttempt, lost: AttemptId, left: Handover | None, retr
     else:
         from airflow_autoremed import remediation
 
-        decision = remediation.decide(failed, cause, running.options.effective_limits())
+        decision = remediation.decide(failed, cause, running.limits)
         reason = f"Try {lost.try_number} was lost with its worker, but its log tells: {decision.reason}"
         decision = replace(decision, reason=reason)
     Recorder.current().lost(lost, decision, running, max_tries=None)
@@ -124,7 +124,7 @@ def _conf_of(running: RunningAttempt, left: Handover | None) -> Mapping[str, str
             patching.from_json(left.patch),
             running.baseline,
             attempt=running.attempt,
-            limits=running.options.effective_limits(),
+            limits=running.limits,
             again=True,
         )
     except patching.PatchRejected:

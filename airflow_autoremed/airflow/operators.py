@@ -18,6 +18,8 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
     :param remediation_limits: caps such as ``{"max_container_memory": "16g"}`` over the deployment's.
     :param remediation_stall_timeout: end a try that waited so long without progress, such as ``"15m"``; default:
         the deployment's.
+    :param remediation_retry_budget: retries beyond ``retries``, for failures that another configuration cures;
+        default: the deployment's.
 
     Every other argument is the provider's.
     """
@@ -28,15 +30,18 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
         remediation_mode: str | Mode | None = None,
         remediation_limits: Mapping[str, Any] | None = None,
         remediation_stall_timeout: str | float | None = None,
+        remediation_retry_budget: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.remediation_mode = remediation_mode
         self.remediation_limits = remediation_limits
         self.remediation_stall_timeout = remediation_stall_timeout
+        self.remediation_retry_budget = remediation_retry_budget
         remediate(
             self,
             mode=remediation_mode,
             limits=remediation_limits,
             stall_timeout=remediation_stall_timeout,
+            retry_budget=remediation_retry_budget,
         )

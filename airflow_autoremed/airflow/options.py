@@ -20,6 +20,10 @@ class Options:
     limits: Mapping[str, Any] = field(default_factory=dict)
     stall_timeout: float | None = None
     """Seconds; ``None``: the deployment's."""
+    retry_budget: int | None = None
+    """Retries beyond the author's own, for failures that a configuration cures; ``None``: the deployment's."""
+    own_retries: int | None = None
+    """The author's own retries, where they were raised by a budget."""
 
     @classmethod
     def checked(
@@ -27,6 +31,7 @@ class Options:
         mode: str | Mode | None,
         limits: Mapping[str, Any] | None,
         stall_timeout: str | float | None = None,
+        retry_budget: int | None = None,
         *,
         where: str,
     ) -> Options:
@@ -36,11 +41,22 @@ class Options:
         """
         given = {} if limits is None else limits
         settings_module.parse_limits(given, base=Limits(), where=where)
+        if retry_budget is not None and (
+            isinstance(retry_budget, bool) or not isinstance(retry_budget, int) or retry_budget < 0
+        ):
+            raise SettingsError(f"{where} retry_budget is {retry_budget!r}; write a whole number, 0 for none")
         return cls(
             mode=None if mode is None else settings_module.parse_mode(mode, where=f"{where} mode"),
             limits=dict(given),
             stall_timeout=settings_module.parse_duration(stall_timeout, where=f"{where} stall_timeout"),
+            retry_budget=retry_budget,
         )
+
+    def effective_retry_budget(self) -> int:
+        """The task's own, else the deployment's; none unless retries may be remediated."""
+        if self.effective_mode() is not Mode.ACT:
+            return 0
+        return settings().retry_budget if self.retry_budget is None else self.retry_budget
 
     def effective_stall_timeout(self) -> float | None:
         """The task's own, else the deployment's; ``None``: an application may wait for ever."""
@@ -51,9 +67,37 @@ class Options:
         deployment = settings().mode
         return deployment if self.mode is None or deployment is Mode.OFF else self.mode
 
-    def effective_limits(self) -> Limits:
-        """The task's limits over the deployment's."""
-        return settings_module.parse_limits(self.limits, base=settings().limits, where="limits")
+    def effective_limits(self, operator: Any) -> Limits:
+        """The task's limits over those of its pool, queue and connection, over the deployment's."""
+        limits = settings().limits
+        for place in _places(operator):
+            limits = settings_module.parse_limits(
+                settings().limits_for.get(place, {}), base=limits, where="limits_for"
+            )
+        return settings_module.parse_limits(self.limits, base=limits, where="limits")
+
+
+_CONNECTIONS = (
+    "_conn_id",
+    "conn_id",
+    "_livy_conn_id",
+    "livy_conn_id",
+    "databricks_conn_id",
+    "aws_conn_id",
+    "gcp_conn_id",
+    "azure_synapse_conn_id",
+    "kubernetes_conn_id",
+)
+"""Where the operators that launch Spark keep the id of their connection."""
+
+
+def _places(operator: Any) -> list[str]:
+    connections = [getattr(operator, name, None) for name in _CONNECTIONS]
+    return [
+        f"pool={getattr(operator, 'pool', '')}",
+        f"queue={getattr(operator, 'queue', '')}",
+        *(f"connection={each}" for each in connections if each),
+    ]
 
 
 @lru_cache(maxsize=1)

@@ -67,7 +67,7 @@ def _patched(running: RunningAttempt, patch: Patch, *, again: bool = False) -> d
         patch,
         running.baseline,
         attempt=running.attempt,
-        limits=running.options.effective_limits(),
+        limits=running.limits,
         again=again,
         fingerprint=running.fingerprint,
     )

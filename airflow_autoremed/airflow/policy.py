@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow import lifecycle
@@ -51,6 +52,11 @@ class AutoRemediationPolicy(RetryPolicy):
         self.author = author
         self.options = Options.checked(mode, limits, stall_timeout, where="AutoRemediationPolicy")
 
+    def with_options(self, options: Options) -> AutoRemediationPolicy:
+        """The same policy with options that are checked already."""
+        self.options = options
+        return self
+
     def evaluate(
         self,
         exception: BaseException,
@@ -98,9 +104,11 @@ class AutoRemediationPolicy(RetryPolicy):
             "mode": None if mode is None else mode.value,
             "limits": dict(self.options.limits),
             "stall_timeout": self.options.stall_timeout,
+            "own_retries": self.options.own_retries,
         }
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> AutoRemediationPolicy:
         """The policy that :meth:`serialize` wrote, without the author's."""
-        return cls(mode=data["mode"], limits=data["limits"], stall_timeout=data["stall_timeout"])
+        policy = cls(mode=data["mode"], limits=data["limits"], stall_timeout=data["stall_timeout"])
+        return policy.with_options(replace(policy.options, own_retries=data["own_retries"]))

@@ -36,6 +36,24 @@ def get_provider_info() -> dict[str, Any]:
                     "attach_to_all": _option(
                         "Opt in every task that launches Spark, without touching a Dag file.", "False"
                     ),
+                    "attach_operators": _option(
+                        "Opt in only tasks of these operator classes; comma-separated patterns, ! excludes.",
+                        "",
+                    ),
+                    "attach_dags": _option("Opt in only tasks of these Dags.", ""),
+                    "attach_tags": _option("Opt in only tasks of Dags with these tags.", ""),
+                    "attach_owners": _option("Opt in only tasks of these owners.", ""),
+                    "attach_pools": _option("Opt in only tasks in these pools.", ""),
+                    "retry_budget": _option(
+                        "Retries that opted-in tasks get beyond their own, for failures that another "
+                        "configuration cures.",
+                        "0",
+                    ),
+                    "limits_for": _option(
+                        "JSON of limits by place, over those of the deployment: "
+                        '{"pool=small": {"max_container_memory": "8g"}}; pool, queue or connection.',
+                        "",
+                    ),
                     "max_container_memory": _option(
                         "Largest container the cluster grants (heap + overhead + off-heap + pyspark).", "64g"
                     ),

@@ -55,6 +55,8 @@ def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -
             _attempts.c.effective,
             _attempts.c.try_number,
             _decisions.c.category,
+            _decisions.c.action,
+            _decisions.c.mode,
             _outcomes.c.succeeded,
             _outcomes.c.duration_s,
         )
@@ -74,6 +76,7 @@ def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -
             succeeded=bool(row.succeeded),
             duration_s=row.duration_s,
             try_number=row.try_number,
+            remediated=(row.action, row.mode) == (Action.REMEDIATE.value, Mode.ACT.value),
         )
         for row in connection.execute(query)
     )
