@@ -59,8 +59,7 @@ def create_index(name: str, table: str, *columns: str) -> None:
 
 def insert(table: sa.TableClause, **row: str) -> None:
     """Insert a row of texts."""
-    values = {name: op.inline_literal(value) for name, value in row.items()}
-    context.execute(table.insert().values(**values))
+    context.execute(table.insert().values(**row))
 
 
 def _has_column(table: str, name: str) -> bool:
@@ -77,4 +76,4 @@ def _write(name: str, value: str) -> None:
 
 
 def _remove(name: str) -> None:
-    context.execute(_META.delete().where(_META.c.name == op.inline_literal(name)))
+    context.execute(_META.delete().where(_META.c.name == name))

@@ -67,16 +67,16 @@ def upgrade() -> None:
 def _fill() -> None:
     """A patch of version 1 is active (its next try looks for it), whatever the configuration."""
     columns = ("key", "created_at", "fingerprint", "state", "state_at", "category")
-    patches = sa.table("autoremed_patches", *(sa.column(name) for name in columns))
-    decisions = sa.table("autoremed_decisions", sa.column("key"), sa.column("category"))
+    patches = sa.table("autoremed_patches", *(sa.column(name, sa.String) for name in columns))
+    decisions = sa.table("autoremed_decisions", sa.column("key", sa.String), sa.column("category", sa.String))
     decided = sa.select(decisions.c.category).where(decisions.c.key == patches.c.key).scalar_subquery()
     op.execute(
         patches.update()
         .where(patches.c.state.is_(None))
         .values(
-            fingerprint=op.inline_literal("*"),
-            state=op.inline_literal("active"),
+            fingerprint="*",
+            state="active",
             state_at=patches.c.created_at,
-            category=sa.func.coalesce(decided, op.inline_literal("unknown")),
+            category=sa.func.coalesce(decided, "unknown"),
         )
     )
