@@ -27,7 +27,7 @@ SHIPPED = Path(__file__).with_name("catalogue") / "compiled.json"
 _KEPT = 4
 """Catalogues that stay in the directory: installations may share it."""
 _LARGEST = 64 * 1024 * 1024
-_CODE = ("patterns.py", "rarity.py", "rules.py", "signs.py")
+_CODE = ("effort.py", "patterns.py", "rarity.py", "rules.py", "signs.py")
 
 
 def cache_dir() -> Path | None:

@@ -42,6 +42,8 @@ _SLACK = 512
 """Bytes by which the halves that two pieces look at may be off, where an escape sequence was cut in two."""
 _PATIENCE_S = 2.0
 """A rule that has spent this long on lines that it did not match is left out for the rest of the log."""
+_PATIENCE_WITH_ALL_S = 20.0
+"""When all rules together have, a rule is left out after a twentieth of that."""
 
 
 _LEVEL = Condition(re.compile(r"\b(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|SEVERE|Normal|Warning)\b"), ())
@@ -120,6 +122,7 @@ class LogMatcher:
         self._numbers: dict[str, int] = {}
         """Id of a condition that was seen to its place in ``_rules``."""
         self._spent: dict[int, float] = {}
+        self._wasted = 0.0
         self._signs: dict[SignKind, tuple[int, int]] = {}
         if assume_failed:
             self._signs[SignKind.FAILED] = (1 << 30, 0)
@@ -371,7 +374,9 @@ class LogMatcher:
         if seconds < 0.001:
             return
         self._spent[target] = self._spent.get(target, 0.0) + seconds
-        if self._spent[target] > _PATIENCE_S:
+        self._wasted += seconds
+        patience = _PATIENCE_S if self._wasted <= _PATIENCE_WITH_ALL_S else _PATIENCE_S / 20
+        if self._spent[target] > patience:
             self._left_out.add(target)
 
     @property

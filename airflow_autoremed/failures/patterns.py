@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from string import ascii_letters
 from typing import Any
 
+from airflow_autoremed.failures.effort import effort, is_repeat
 from airflow_autoremed.failures.rarity import cost, without_common_end
 
 if sys.version_info >= (3, 11):
@@ -29,7 +29,7 @@ SHORTEST_LITERAL = 3
 LONGEST_WINDOW = 16 * 1024
 SHORTEST_WINDOW = 512
 _STEPS = 2e8
-"""Most steps one search may take; ``re`` does 1e8 to 1e9 of them a second."""
+"""Most steps one search may take; ``re`` does 2e8 of them a second and more."""
 
 _MANY = 16
 """Most spellings one required piece of text may have before the derivation gives up on it."""
@@ -66,7 +66,7 @@ def analyse(pattern: str) -> Analysis:
         raise PatternError(f"is not a regular expression: {error}") from error
     _refuse(tree, inside=False)
     window = LONGEST_WINDOW
-    while _cost(tree, window) > _STEPS:
+    while effort(tree, window) > _STEPS:
         window //= 2
         if window < SHORTEST_WINDOW:
             raise PatternError(
@@ -79,16 +79,12 @@ def analyse(pattern: str) -> Analysis:
     return Analysis(literals, window)
 
 
-def _is_repeat(op: Any) -> bool:
-    return op in (_c.MAX_REPEAT, _c.MIN_REPEAT) or op is getattr(_c, "POSSESSIVE_REPEAT", None)
-
-
 def _children(op: Any, value: Any) -> list[Any]:
     if op is _c.SUBPATTERN:
         return [value[3]]
     if op is _c.BRANCH:
         return list(value[1])
-    if _is_repeat(op):
+    if is_repeat(op):
         return [value[2]]
     if op in (_c.ASSERT, _c.ASSERT_NOT):
         return [value[1]]
@@ -103,127 +99,11 @@ def _refuse(tree: Any, inside: bool) -> None:
             raise PatternError("has a back-reference; spell the text out, or use two rules")
         if op in (_c.ASSERT, _c.ASSERT_NOT) and value[0] < 0:
             raise PatternError("has a look-behind; put the text before it into the pattern, or use 'unless'")
-        variable = _is_repeat(op) and value[0] != value[1]
+        variable = is_repeat(op) and value[0] != value[1]
         if variable and inside:
             raise PatternError("repeats a repetition, as in (a+)+; repeat a plain character or class instead")
         for child in _children(op, value):
-            _refuse(child, inside or (_is_repeat(op) and value[1] > _MANY))
-
-
-# ---------------------------------------------------------------------------------------------- what it costs
-
-
-def _cost(tree: Any, window: int) -> float:
-    """Rough upper bound of the steps that a search takes on ``window`` hostile characters."""
-    items = _flat(tree)
-    anchored = (
-        bool(items) and items[0][0] is _c.AT and items[0][1] in (_c.AT_BEGINNING, _c.AT_BEGINNING_STRING)
-    )
-    first = _run(items, 0)
-    starts = 1.0 if anchored else window / max(1, len(first))
-    return starts * max(_sequence_cost(items, window))
-
-
-def _flat(tree: Any) -> list[Any]:
-    """The items of a sequence with plain groups opened."""
-    items: list[Any] = []
-    for op, value in tree:
-        if op is _c.SUBPATTERN:
-            items.extend(_flat(value[3]))
-        else:
-            items.append((op, value))
-    return items
-
-
-def _run(items: Sequence[Any], start: int) -> str:
-    """The literal text that begins at ``start``."""
-    text = []
-    for op, value in items[start:]:
-        if op is _c.AT:
-            continue
-        if op is not _c.LITERAL:
-            break
-        text.append(chr(value))
-    return "".join(text)
-
-
-def _sequence_cost(items: Sequence[Any], window: int) -> tuple[float, float]:
-    """Steps to try a sequence at one place, and in how many ways it can match there."""
-    ways = 1.0
-    steps = 1.0
-    for index, (op, value) in enumerate(items):
-        following = items[index + 1 :]
-        if _is_repeat(op):
-            low, high, body = value
-            spread = min(int(high), window) - int(low)
-            if spread > 1:
-                steps += ways * spread
-                if _may_end_anywhere(_flat(body), following):
-                    ways *= max(1.0, spread / max(1, len(_run(items, index + 1))))
-            elif spread == 1 and _may_end_anywhere(_flat(body)[:1], following):
-                ways *= 2
-        elif op is _c.BRANCH:
-            branches = [_sequence_cost(_flat(branch), window) for branch in value[1]]
-            steps += ways * sum(branch_steps for branch_steps, _ in branches)
-            ways *= max(branch_ways for _, branch_ways in branches)
-    return steps, ways
-
-
-def _may_end_anywhere(body: Sequence[Any], following: Sequence[Any]) -> bool:
-    """Whether a repetition could stop at several places: its characters may also begin what follows it."""
-    if len(body) != 1:
-        return True
-    inside = {character for character in _PROBES if _may_match(body[0], character)}
-    for op, value in following:
-        if op is _c.AT:
-            continue
-        optional = _is_repeat(op) and value[0] == 0
-        firsts = (
-            [_flat(value[2])] if _is_repeat(op) else [_flat(b) for b in value[1]] if op is _c.BRANCH else None
-        )
-        for first in firsts if firsts is not None else [[(op, value)]]:
-            if not first or any(_may_match(first[0], character) for character in inside):
-                return True
-        if not optional:
-            return False
-    return bool(following)
-
-
-_PROBES = [chr(code) for code in range(1, 127)]
-
-
-def _may_match(item: Any, character: str) -> bool:
-    op, value = item
-    if op is _c.LITERAL:
-        return chr(value) == character
-    if op is _c.NOT_LITERAL:
-        return chr(value) != character
-    if op is _c.IN:
-        return _in_class(value, character)
-    return op not in (_c.ASSERT, _c.ASSERT_NOT)
-
-
-def _in_class(members: Sequence[Any], character: str) -> bool:
-    negated = False
-    found = False
-    for op, value in members:
-        if op is _c.NEGATE:
-            negated = True
-        elif op is _c.LITERAL:
-            found |= chr(value) == character
-        elif op is _c.RANGE:
-            found |= value[0] <= ord(character) <= value[1]
-        elif op is _c.CATEGORY:
-            probe = {
-                _c.CATEGORY_DIGIT: r"\d",
-                _c.CATEGORY_NOT_DIGIT: r"\D",
-                _c.CATEGORY_SPACE: r"\s",
-                _c.CATEGORY_NOT_SPACE: r"\S",
-                _c.CATEGORY_WORD: r"\w",
-                _c.CATEGORY_NOT_WORD: r"\W",
-            }.get(value, ".")
-            found |= re.fullmatch(probe, character) is not None
-    return found != negated
+            _refuse(child, inside or (is_repeat(op) and value[1] > _MANY))
 
 
 # ---------------------------------------------------------------------------------------- what must be in a line
@@ -271,7 +151,7 @@ def _required_of(op: Any, value: Any) -> set[str] | None:
                 return None
             union |= texts
         return union
-    if _is_repeat(op) and value[0] >= 1:
+    if is_repeat(op) and value[0] >= 1:
         return _required(value[2])
     return None
 
@@ -294,7 +174,7 @@ def _spellings(op: Any, value: Any) -> set[str] | None:
                 return None
             union |= texts
         return union if len(union) <= _MANY else None
-    if _is_repeat(op) and value[1] <= 1:
+    if is_repeat(op) and value[1] <= 1:
         texts = _spellings_of(value[2])
         return None if texts is None else texts | ({""} if value[0] == 0 else set())
     return None
