@@ -1,6 +1,6 @@
 # Every target does its own set-up. Two to start with: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit integration lint types layers package docs lock clean setup setup-java
+.PHONY: help demo test test-matrix unit integration lint types layers package docs lock clean setup setup-java
 
 BIN := .venv/bin
 
@@ -23,6 +23,9 @@ unit: setup  ## the fast tests: no JVM, no scheduler
 
 integration: setup-java  ## the tests with real Airflow and real Spark
 	$(BIN)/python -m pytest tests/integration -q -m integration
+
+test-matrix: setup  ## the whole way on every supported version of Airflow, each installed by itself
+	$(BIN)/python scripts/test_matrix.py $(ARGS)
 
 lint: setup  ## ruff: style and format
 	$(BIN)/ruff check .
@@ -47,4 +50,4 @@ lock: setup  ## renew requirements/dev.lock from pyproject.toml
 	  --override requirements/overrides.txt --no-header --no-emit-index-url --upgrade -o requirements/dev.lock
 
 clean:  ## remove what was built and the virtual environment
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .matrix dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

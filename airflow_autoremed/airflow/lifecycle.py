@@ -116,7 +116,8 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
     platform = find_platform(operator)
     attempt = attempt_id(ti)
     mode = options.effective_mode()
-    if platform is None or mode is Mode.OFF or attempt in _running:
+    known = _running.get(attempt)
+    if platform is None or mode is Mode.OFF or (known is not None and known.operator is operator):
         return
     from airflow_autoremed.failures import LogTap
     from airflow_autoremed.spark.fingerprint import fingerprint
@@ -133,6 +134,8 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
         LogTap(partial(_load_catalogue, operator)),
         fingerprint=fingerprint(baseline, platform.job(operator)),
     )
+    if known is not None:  # resumed after a deferral, in the same process
+        running.started_at, running.clock = known.started_at, known.clock
     for earlier in _running.values():
         earlier.stop_watching()
     _running.clear()

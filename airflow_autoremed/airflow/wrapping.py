@@ -8,15 +8,16 @@ from typing import Any
 
 from airflow_autoremed.airflow import lifecycle
 from airflow_autoremed.airflow.options import Options
+from airflow_autoremed.platforms.base import own_method, replace_method
 from airflow_autoremed.types import Action
 
 
 def wrap_execute(task: Any, options: Options) -> None:
     """Wrap ``execute`` and ``resume_execution`` of a task that is about to run, once."""
     for name in ("execute", "resume_execution"):
-        method = getattr(task, name, None)
-        if method is not None and not getattr(method, "autoremed", False):
-            setattr(task, name, _wrapped(task, method, options))
+        method = own_method(task, name)
+        if method is not None and not hasattr(method, "autoremed_operator"):
+            replace_method(task, name, _wrapped(task, method, options))
 
 
 def _wrapped(task: Any, method: Callable[..., Any], options: Options) -> Callable[..., Any]:
@@ -43,7 +44,6 @@ def _wrapped(task: Any, method: Callable[..., Any], options: Options) -> Callabl
                 raise AirflowFailException(decision.reason) from error
             raise
 
-    run.autoremed = True  # type: ignore[attr-defined]
     return run
 
 

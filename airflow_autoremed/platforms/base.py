@@ -86,3 +86,21 @@ def text(value: Any) -> str:
 def flat(conf: Mapping[Any, Any] | None) -> dict[str, str]:
     """A configuration with texts for keys and values; a key without a value is not set."""
     return {str(key): text(value) for key, value in (conf or {}).items() if value is not None}
+
+
+def replace_method(operator: Any, name: str, method: Any) -> None:
+    """Let *operator* use *method* in place of its own; :func:`own_method` tells it from the operator's."""
+    method.autoremed_operator = operator
+    setattr(operator, name, method)
+
+
+def own_method(operator: Any, name: str) -> Any:
+    """The operator's method as its class or author has it; ``None`` where there is none.
+
+    Airflow runs copies of a task, and a copy takes along what was replaced on the one that it is a copy of: such a
+    method works on the other object, so the class's own is taken.
+    """
+    method = getattr(operator, name, None)
+    if getattr(method, "autoremed_operator", operator) is not operator:
+        return getattr(type(operator), name).__get__(operator)
+    return method

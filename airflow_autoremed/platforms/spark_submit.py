@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_autoremed.platforms.base import Platform, PrivateApiError, flat, text
+from airflow_autoremed.platforms.base import Platform, PrivateApiError, flat, own_method, replace_method, text
 from airflow_autoremed.types import Source
 
 # Command-line flags win over --conf in spark-submit (SparkSubmitArguments.mergeDefaultSparkProperties and the
@@ -67,7 +67,7 @@ class SparkSubmitPlatform(Platform):
 
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
         """Tee the output of spark-submit: the hook reads every line as before, *write* sees it too."""
-        build = getattr(operator, "_get_hook", None)
+        build = own_method(operator, "_get_hook")
         if build is None:
             raise PrivateApiError(f"{type(operator).__name__} has no _get_hook; its log cannot be tapped")
 
@@ -84,7 +84,7 @@ class SparkSubmitPlatform(Platform):
             hook._process_spark_submit_log = lambda lines: process(_tee(lines, write))
             return hook
 
-        operator._get_hook = build_tapped
+        replace_method(operator, "_get_hook", build_tapped)
         self._forget_hook(operator)
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:

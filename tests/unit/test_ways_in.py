@@ -309,3 +309,35 @@ def test_a_task_that_launches_no_spark_is_refused_by_name():
 def test_a_policy_that_is_given_something_else_says_so():
     with pytest.raises(TypeError, match="RetryPolicy"):
         AutoRemediationPolicy("exponential")
+
+
+def test_a_task_that_resumes_after_a_deferral_is_prepared_again_with_its_new_operator(
+    spark_submit, spark_task
+):
+    """``airflow dags test`` resumes in the same process, with another copy of the task."""
+    import copy
+
+    from airflow_autoremed.airflow import lifecycle
+
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.run()
+    seen = []
+    before = lifecycle.before_execute
+
+    def twice(context, options):
+        before(context, options)
+        deferred = context["ti"].task
+        context["ti"].task = copy.copy(ti.task)  # what Airflow parses anew for the resumption
+        before(context, options)
+        before(context, options)
+        seen.append((deferred, context["ti"].task))
+
+    ti.task = remediate(spark_task(executor_memory="1g"))
+    lifecycle_before, lifecycle.before_execute = lifecycle.before_execute, twice
+    try:
+        ti.run()
+    finally:
+        lifecycle.before_execute = lifecycle_before
+    ((deferred, resumed),) = seen
+    assert deferred._executor_memory == resumed._executor_memory == "2g"

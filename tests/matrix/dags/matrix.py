@@ -1,0 +1,58 @@
+"""What has to hold on every supported version of Airflow. See scripts/test_matrix.py."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG
+
+from airflow_autoremed import remediate
+
+
+class AtOnce(BaseTrigger):
+    """A trigger that fires at once."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "matrix.AtOnce", {}
+
+    async def run(self) -> Any:
+        yield TriggerEvent(True)
+
+
+class DeferringSparkSubmit(SparkSubmitOperator):
+    """Waits in the triggerer first; the application runs, and fails, when the task resumes."""
+
+    def execute(self, context: Any) -> Any:
+        self.defer(trigger=AtOnce(), method_name="resume")
+
+    def resume(self, context: Any, event: Any = None) -> Any:
+        return super().execute(context)
+
+
+ARGUMENTS = {
+    "retries": 3,
+    "retry_delay": timedelta(seconds=1),
+    "executor_memory": "1g",
+    "start_date": datetime(2026, 1, 1),
+}
+
+with DAG("matrix", schedule=None, start_date=datetime(2026, 1, 1), catchup=False):
+    remediate(SparkSubmitOperator(task_id="heals", application="heap.py", name="{{ ds }}", **ARGUMENTS))
+    remediate(SparkSubmitOperator(task_id="doomed", application="missing.py", **ARGUMENTS))
+    remediate(SparkSubmitOperator(task_id="transient", application="transient.py", **ARGUMENTS))
+    remediate(
+        SparkSubmitOperator.partial(task_id="mapped", application="heap.py", **ARGUMENTS).expand(
+            application_args=[["north"], ["south"]]
+        )
+    )
+    remediate(DeferringSparkSubmit(task_id="deferring", application="heap.py", **ARGUMENTS))
+
+with DAG("matrix_killed", schedule=None, start_date=datetime(2026, 1, 1), catchup=False):
+    remediate(SparkSubmitOperator(task_id="killed", application="killed.py", **ARGUMENTS))
