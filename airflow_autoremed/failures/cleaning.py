@@ -70,6 +70,12 @@ def _record(record: dict[str, Any], depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         return
     level, logger = record.get("level"), record.get("logger")
+    if isinstance(level, str) and isinstance(
+        record.get("event"), str
+    ):  # Airflow's own; what it logs stays whole
+        yield f"{level.upper()} {logger or ''}"
+    if isinstance(record.get("exc_type"), str) and isinstance(record.get("exc_value"), str):
+        yield f"{record['exc_type']}: {record['exc_value']}"
     for key, value in record.items():
         if key in ("level", "logger", "ts", "timestamp", "thread", "context"):
             continue

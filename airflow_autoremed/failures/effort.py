@@ -42,6 +42,8 @@ _CATEGORIES = {
     _c.CATEGORY_WORD: r"\w",
     _c.CATEGORY_NOT_WORD: r"\W",
 }
+_ONE = (_c.LITERAL, _c.NOT_LITERAL, _c.IN, _c.ANY)
+"""What matches one character."""
 _ATOMIC = getattr(_c, "ATOMIC_GROUP", None)
 _POSSESSIVE = getattr(_c, "POSSESSIVE_REPEAT", None)
 
@@ -79,7 +81,7 @@ def _of_search(items: list[Item], window: int, ignore_case: bool) -> float:
     )
     distance, compared = _apart(items, ignore_case)
     starts = 1.0 if anchored else window / distance + 1
-    return window * compared + starts * _sequence(items, 0, window, ignore_case).steps
+    return window * compared + _sequence(items, 0, window, ignore_case, starts).steps
 
 
 def _flat(tree: Any) -> list[Item]:
@@ -96,21 +98,41 @@ def _flat(tree: Any) -> list[Item]:
 # ------------------------------------------------------------------------------------------------- steps and ways
 
 
-def _sequence(items: Sequence[Item], follow: int, window: int, ignore_case: bool) -> _Effort:
+def _sequence(
+    items: Sequence[Item], follow: int, window: int, ignore_case: bool, starts: float = 1.0
+) -> _Effort:
     """
     :param follow: what may come after it; 0: nothing, with its end the search is over.
+    :param starts: at how many places it is tried.
     """
-    steps, ways = 0.0, 1.0
+    steps, ways = 0.0, starts
+    places = starts  # how many of the ways are different places: those of the last gap
+    barrier = 0  # the characters of which one stands there, since the last gap
     for index, item in enumerate(items):
+        op, value = item
         rest = items[index + 1 :]
         after = _first(rest, follow, ignore_case)
-        if is_repeat(item[0]):
-            part = _repeat(item, after, _apart(rest, ignore_case), window, ignore_case)
-        else:
+        if op in _ONE:
+            steps, barrier = min(_MOST, steps + ways), _members(op, value, ignore_case)
+            continue
+        if op is _c.AT:
+            continue
+        if not is_repeat(op):
             part = _single(item, after, window, ignore_case)
-        steps = min(_MOST, steps + ways * part.steps)
-        ways = min(_MOST, ways * part.ways)
-    return _Effort(steps, ways)
+            steps, ways = min(_MOST, steps + ways * part.steps), min(_MOST, ways * part.ways)
+            places, barrier = 1.0, 0
+            continue
+        part = _repeat(item, after, _apart(rest, ignore_case), window, ignore_case)
+        repeated = _first([item], 0, ignore_case)
+        if part.ways == 1 and len(_flat(value[2])) == 1 and barrier and not barrier & repeated:
+            # Behind different places come different stretches, so that together they are no longer than the text.
+            steps = min(_MOST, steps + ways / places * (min(places * part.steps, window + places)))
+        else:
+            steps = min(_MOST, steps + ways * part.steps)
+            ways = min(_MOST, ways * part.ways)
+            places = part.ways
+        barrier = 0
+    return _Effort(steps, ways / starts)
 
 
 def _single(item: Item, after: int, window: int, ignore_case: bool) -> _Effort:
@@ -224,16 +246,6 @@ def _first(items: Sequence[Item], follow: int, ignore_case: bool) -> int:
     return found | follow
 
 
-def _beginning(items: Sequence[Item], ignore_case: bool) -> list[int]:
-    """The sets of characters at the first places of a sequence, up to where it may vary."""
-    sets = []
-    for op, value in items:
-        if op not in (_c.LITERAL, _c.NOT_LITERAL, _c.IN, _c.ANY):
-            break
-        sets.append(_members(op, value, ignore_case))
-    return sets
-
-
 def _union(sets: Any) -> int:
     union = 0
     for each in sets:
@@ -288,52 +300,52 @@ def _category(text: str) -> int:
 
 
 def _apart(items: Sequence[Item], ignore_case: bool) -> tuple[int, float]:
-    """How far apart the places are at least where a sequence can get past the literal texts that it begins with.
+    """How far apart the places are at least where a sequence can get past the characters that it begins with.
 
-    :return: the distance, and the steps per place to compare the texts there, on average.
+    :return: the distance, and the steps per place to compare the characters there, on average.
     """
-    texts = [""]
-    for op, value in items:
-        if op is _c.AT and value not in (_c.AT_END, _c.AT_END_STRING):
-            continue
-        if op is _c.LITERAL and len(texts) == 1:
-            texts = [texts[0] + (chr(value).lower() if ignore_case else chr(value))]
-            continue
-        if op is _c.BRANCH and texts == [""]:
-            texts = [_literal_text(each, ignore_case) for each in value[1]]
-        break
-    return _distance(tuple(texts)), sum(map(_compared, texts))
+    beginnings = [_beginning(items, ignore_case)]
+    first = next((item for item in items if item[0] is not _c.AT), None)
+    if first is not None and first[0] is _c.BRANCH:
+        beginnings = [_beginning(_flat(each), ignore_case) for each in first[1][1]]
+    return _distance(tuple(beginnings)), sum(map(_compared, beginnings))
 
 
-def _literal_text(items: Sequence[Item], ignore_case: bool) -> str:
-    text = []
+def _beginning(items: Sequence[Item], ignore_case: bool) -> tuple[int, ...]:
+    """The sets of characters at the first places of a sequence, up to where it may vary."""
+    sets: list[int] = []
     for op, value in items:
-        if op is not _c.LITERAL:
+        if op in _ONE:
+            sets.append(_members(op, value, ignore_case))
+        elif is_repeat(op) and len(_flat(value[2])) == 1 and _flat(value[2])[0][0] in _ONE:
+            sets.extend([_members(*_flat(value[2])[0], ignore_case)] * min(int(value[0]), _FEW))
             break
-        text.append(chr(value).lower() if ignore_case else chr(value))
-    return "".join(text)
+        elif op is not _c.AT or value in (_c.AT_END, _c.AT_END_STRING):
+            break
+        if len(sets) >= 2 * _FEW:
+            break
+    return tuple(sets)
 
 
 @lru_cache(maxsize=4096)
-def _compared(text: str) -> float:
+def _compared(beginning: tuple[int, ...]) -> float:
     """Steps per place: its first character everywhere, its first two no closer than those two can be, and so on."""
-    ends = range(2, min(len(text), _FEW) + 1)
-    more = max(0, len(text) - _FEW) / _overlap(text[:_FEW], text[:_FEW]) if text else 0.0
-    return 1.0 + sum(1.0 / _overlap(text[:end], text[:end]) for end in ends) + more
+    ends = range(2, min(len(beginning), _FEW) + 1)
+    return 1.0 + sum(1.0 / _overlap(beginning[:end], beginning[:end]) for end in ends)
 
 
 @lru_cache(maxsize=4096)
-def _distance(texts: tuple[str, ...]) -> int:
-    """Fewest characters between two places where one of ``texts`` stands."""
-    if not all(texts):
+def _distance(beginnings: tuple[tuple[int, ...], ...]) -> int:
+    """Fewest characters between two places where one of ``beginnings`` matches."""
+    if not all(beginnings):
         return 1
-    return min(_overlap(left, right) for left in texts for right in texts)
+    return min(_overlap(left, right) for left in beginnings for right in beginnings)
 
 
-def _overlap(left: str, right: str) -> int:
+@lru_cache(maxsize=65536)
+def _overlap(left: tuple[int, ...], right: tuple[int, ...]) -> int:
     """Fewest characters after the beginning of ``left`` where ``right`` can begin."""
     for shift in range(1, len(left)):
-        rest = left[shift:]
-        if rest.startswith(right) or right.startswith(rest):
+        if all(a & b for a, b in zip(left[shift:], right, strict=False)):
             return shift
     return len(left)
