@@ -146,7 +146,7 @@ def export(
 
             written = exporting.export(database, settings.deployment, directory, on_progress=show)
     for path, rows in written.items():
-        _say(f"{path}: {rows:,} {'row' if rows == 1 else 'rows'}")
+        _say(f"{path}: {_number(rows, 'row')}")
 
 
 @contextmanager
@@ -167,6 +167,10 @@ def _working_on(given: str | None) -> Iterator[tuple[str, str, Settings]]:
         text = " ".join(str(told).split()) or type(told).__name__
         kind = "" if isinstance(told, StoreError) else f"{type(told).__name__}: "
         _fail(f"the store{name and ' '}{name} cannot be used: {urls.mask(kind + text, shown)}", _CANNOT)
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 @contextmanager
@@ -203,18 +207,18 @@ def _age(text: str | None, settings: Settings) -> timedelta:
 
 
 def _counted(counts: PruneCounts) -> str:
-    parts = [
-        f"{counts.attempts:,} attempts",
-        f"{counts.decisions:,} decisions",
-        f"{counts.outcomes:,} outcomes",
-        f"{counts.patches:,} patches (their lives: {counts.changes:,} entries)",
-    ]
-    kept = f" (and keep {counts.kept:,} attempts whose patch is in force)" if counts.kept else ""
-    return ", ".join(parts[:-1]) + f" and {parts[-1]}{kept}"
+    parts = [_number(getattr(counts, f"{name}s"), name) for name in ("attempt", "decision", "outcome")]
+    patches = _number(counts.patches, "patch", "patches")
+    kept = f"; keep {_number(counts.kept, 'attempt')} whose patch is in force" if counts.kept else ""
+    return f"{', '.join(parts)} and {patches} with what became of them{kept}"
+
+
+def _number(count: int, one: str, more: str = "") -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
+    if not _at_a_terminal():
         _fail(f"{question} There is no terminal to answer at: add --yes, or --dry-run.", _CANNOT)
     if not typer.confirm(question):
         _fail("Nothing was deleted.", _NOT_CURRENT)
