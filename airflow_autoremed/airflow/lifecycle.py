@@ -404,7 +404,8 @@ def _leave(context: Mapping[str, Any], left: Handover) -> bool:
 
 
 def _evidence(running: RunningAttempt, exception: BaseException) -> Iterable[tuple[Source, str]]:
-    yield Source.EXCEPTION, f"{type(exception).__name__}: {exception}"
+    own = f"{type(exception).__name__}: " if running.platform.in_process else ""
+    yield Source.EXCEPTION, f"{own}{exception}"
     from airflow_autoremed.history.deadline import OverrunError, within
 
     found: list[tuple[Source, str]] = []

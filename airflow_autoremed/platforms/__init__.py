@@ -23,6 +23,7 @@ _FAMILIES = {
     "airflow.providers.apache.spark.operators.spark_submit.SparkSubmitOperator": (
         "spark_submit:SparkSubmitPlatform"
     ),
+    "airflow.providers.apache.livy.operators.livy.LivyOperator": "livy:LivyPlatform",
 }
 """Full name of an operator's class to module and class of its adapter in this package."""
 

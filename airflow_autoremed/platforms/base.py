@@ -23,6 +23,9 @@ class Platform(ABC):
 
     name: ClassVar[str]
     """As it stands in the history, such as ``spark_submit``."""
+    in_process: ClassVar[bool] = False
+    """Whether the job's own Python code runs in the worker's process, so that its exceptions are the job's. Of any
+    other operator a ``KeyError`` says nothing about the job."""
 
     @abstractmethod
     def read_conf(self, operator: Any) -> dict[str, str]:
@@ -104,3 +107,26 @@ def own_method(operator: Any, name: str) -> Any:
     if getattr(method, "autoremed_operator", operator) is not operator:
         return getattr(type(operator), name).__get__(operator)
     return method
+
+
+_SUBMITTED = "_autoremed_submitted"
+
+
+def note_submissions(operator: Any) -> None:
+    """Remember on *operator* whether it submits anything. For those with Airflow's ``ResumableJobMixin``, which go on
+    with a run that an earlier try began and is still active; others stay as they are."""
+    submit = own_method(operator, "submit_job")
+    if submit is None or hasattr(submit, "autoremed_operator"):
+        return
+    setattr(operator, _SUBMITTED, False)
+
+    def submit_job(*args: Any, **kwargs: Any) -> Any:
+        setattr(operator, _SUBMITTED, True)
+        return submit(*args, **kwargs)
+
+    replace_method(operator, "submit_job", submit_job)
+
+
+def took_up_an_old_run(operator: Any, run: Any) -> bool:
+    """Whether *operator*, whose submissions were noted, has a *run* although it submitted none."""
+    return run is not None and getattr(operator, _SUBMITTED, True) is False

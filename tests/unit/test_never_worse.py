@@ -322,3 +322,17 @@ def test_a_failure_without_a_name_is_recorded_with_its_template(
     assert "Shop <num> of region '<name>' is sealed" in row.template
     assert (row.opinion["category"], row.opinion["confidence"]) == ("bad_data", 0.93)
     assert unclassified.look(None) == unclassified.Unclassified()  # type: ignore[arg-type]
+
+
+def test_an_exception_of_the_operator_itself_is_not_taken_for_one_of_the_jobs_code(spark_submit, spark_task):
+    """A KeyError in the worker (a connection without its extra, say) says nothing about the job: not stopped."""
+    spark_submit("")
+    task = remediate(spark_task())
+
+    def broken(context):
+        raise KeyError("ssl_mode")
+
+    task.execute = broken
+    outcome = TaskInstance(task).run()
+    assert isinstance(outcome.error, KeyError)
+    assert outcome.decision.action.value == "default"
