@@ -2,8 +2,11 @@
 
 ``python benchmarks/classify_throughput.py [--megabytes 100] [--keep FILE]`` makes a log from a fixed seed (the same
 bytes every time), lets grep look for all literals of the catalogue in it, then every engine, and prints MB/s, the
-ratio to grep and whether all engines agree. Then the cold start: a fresh process that loads the catalogue and
-classifies a log of 20 KB.
+ratio to grep and whether all engines agree.
+``classify_cold_start.py`` and ``classify_memory.py`` measure the rest.
+
+grep gets exactly the literals of the index, no more and no fewer, counts lines, and runs once with ``LC_ALL=C`` (the
+fastest it can be, and what the ratios are against) and once in the locale of whoever runs this.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ import resource
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -125,15 +127,16 @@ def throughput(catalogue: Catalogue, log: Path, scratch: Path) -> None:
     if grep is None:
         raise SystemExit("grep is needed for the comparison; install it")
 
-    def run_grep() -> None:
+    def run_grep(**environment: str) -> None:
         subprocess.run(
             [grep, "-F", "-f", str(literals), "-c", str(log)],
             stdout=subprocess.PIPE,  # grep stops at the first match when it writes to /dev/null
-            env={"LC_ALL": "C"},
+            env=environment or None,
             check=False,
         )
 
-    reference = timed("grep -F -f (LC_ALL=C)", run_grep, size, None)
+    reference = timed("grep -F -f (LC_ALL=C)", lambda: run_grep(LC_ALL="C"), size, None)
+    timed("grep -F -f (locale as it is)", run_grep, size, reference)
     verdicts = {}
     for engine in available_engines():
         if engine == "re" and size > 20_000_000:
@@ -151,37 +154,6 @@ def throughput(catalogue: Catalogue, log: Path, scratch: Path) -> None:
     )
 
 
-def cold_start(scratch: Path) -> None:
-    """Fresh processes: import, load, classify 20 KB."""
-    small = scratch / "small.log"
-    chance = random.Random(SEED)
-    lines = []
-    while sum(map(len, lines)) < 20_000:
-        values = dict.fromkeys("abdef", chance.randrange(99)) | {"c": 7, "g": 12}
-        lines.append("24/05/01 10:00:00 " + chance.choice(_HEALTHY).format(**values) + "\n")
-    small.write_text("".join(lines) + _END)
-    code = (
-        "import time; t = time.perf_counter()\n"
-        "from airflow_autoremed.failures import load_catalogue, classify_file\n"
-        f"verdict = classify_file(load_catalogue(), {str(small)!r})\n"
-        "print(time.perf_counter() - t, verdict.rule)"
-    )
-    inside, whole = [], []
-    for _ in range(7):
-        began = time.perf_counter()
-        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        whole.append(time.perf_counter() - began)
-        inside.append(float(answer.stdout.split()[0]))
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    empty = time.perf_counter() - began
-    print(
-        f"cold start: {statistics.median(inside) * 1000:.0f} ms from the first import to the verdict "
-        f"(whole process {statistics.median(whole) * 1000:.0f} ms, an empty one {empty * 1000:.0f} ms); "
-        f"{answer.stdout.split()[1]}"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=100)
@@ -192,7 +164,6 @@ def main() -> None:
         log = arguments.keep or Path(folder) / "spark.log"
         print("sha256", make_log(log, arguments.megabytes))
         throughput(catalogue, log, Path(folder))
-        cold_start(Path(folder))
 
 
 if __name__ == "__main__":
