@@ -3,10 +3,12 @@
     .venv/bin/python benchmarks/store_concurrency.py            # Postgres, 16 processes; SQLite, 4 processes
     .venv/bin/python benchmarks/store_concurrency.py --tasks 200
 
-A mapped task's instances all fail in the same moment. Every process plays one worker after the other: like a real
-one, each opens the store anew, asks for the brakes, is granted memory under a ceiling, records attempt, decision,
-patch and outcome, and is gone; then the patched retry reads the verdict, begins, succeeds, and is judged for
-promotion. Times are of the store's part alone, in milliseconds, connecting included, importing not.
+A mapped task's instances all fail in the same moment. Each of the processes takes its share of them, one after the
+other: as a worker process that keeps its store, and (second row of each database) as workers that live for one task,
+each of which opens the store anew. Every task instance asks for the brakes, is granted memory under a ceiling, records attempt, decision,
+patch and outcome; then the patched retry reads the verdict, begins, succeeds, and is judged for
+promotion. Times are of the store's part alone, in milliseconds, connecting included, importing not (every process
+plays one task on a store of its own first).
 
 Afterwards the tables are counted: every attempt has to have exactly one row, and every failed one exactly one
 verdict. The most connections that were open at once are read from ``pg_stat_activity``.
@@ -31,6 +33,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
+TABLES = ("attempts", "decisions", "outcomes", "patches", "patch_changes", "grants")
 _fork = multiprocessing.get_context("fork")
 
 
@@ -40,27 +43,33 @@ def attempt_of(index: int, try_number: int) -> Any:
     return AttemptId("shop", "scheduled__2026-11-24", "aggregate", index, try_number)
 
 
-def work(url: str, indexes: range, start: Any, out: Any) -> None:
-    """One process: a worker for each of its task instances, twice."""
+def work(url: str, indexes: range, fresh: bool, start: Any, out: Any) -> None:
+    """One process: fails each of its task instances, then heals each.
+
+    :param fresh: with a store of its own for each try.
+    """
     os.environ["AIRFLOW__AUTOREMED__STORE"] = url
     os.environ["AIRFLOW__AUTOREMED__MAX_EXTRA_MEMORY"] = "100t"
     from airflow_autoremed.airflow.options import settings
     from airflow_autoremed.airflow.recorder import Recorder
 
+    warm_up(f"sqlite:///{os.environ['AIRFLOW_HOME']}/warm-up-{os.getpid()}.db")
+    os.environ["AIRFLOW__AUTOREMED__STORE"] = url
     settings.cache_clear()
     logging.disable(logging.INFO)
     deciding: list[float] = []
     healing: list[float] = []
     faults = 0
+    recorder = Recorder()
     start.wait()
     for try_number, times in ((1, deciding), (2, healing)):
         for index in indexes:
-            recorder = Recorder()
+            recorder = Recorder() if fresh else recorder
             began = time.perf_counter()
             ok = (fail if try_number == 1 else succeed)(recorder, index)
             times.append((time.perf_counter() - began) * 1e3)
             faults += not ok
-            if recorder._store is not None:
+            if fresh and recorder._store is not None:
                 recorder._store.close()
     out.put((deciding, healing, faults))
 
@@ -120,7 +129,7 @@ def a_decision(index: int) -> Any:
 
 
 def warm_up(url: str) -> None:
-    """Import in this process, from which the others are forked, all that a worker imports once."""
+    """Do everything once in this process, on another store: what is imported and made once is not the store's."""
     import psycopg2  # noqa: F401
 
     os.environ["AIRFLOW__AUTOREMED__STORE"] = url
@@ -134,11 +143,13 @@ def warm_up(url: str) -> None:
     settings.cache_clear()
 
 
-def run(name: str, url: str, processes: int, tasks: int, watch: Callable[[], int] | None) -> bool:
+def run(
+    name: str, url: str, processes: int, tasks: int, fresh: bool, watch: Callable[[], int] | None
+) -> bool:
     """Play all workers on the store of *url*; whether everything is as it has to be."""
     start, out = _fork.Event(), _fork.Queue()
     share = [range(n, tasks, processes) for n in range(processes)]
-    workers = [_fork.Process(target=work, args=(url, each, start, out)) for each in share]
+    workers = [_fork.Process(target=work, args=(url, each, fresh, start, out)) for each in share]
     most, done = [0], threading.Event()
 
     def sample() -> None:
@@ -149,7 +160,7 @@ def run(name: str, url: str, processes: int, tasks: int, watch: Callable[[], int
     for worker in workers:
         worker.start()
     sampler.start()
-    time.sleep(3)
+    time.sleep(10)
     began = time.perf_counter()
     start.set()
     results = [out.get() for _ in workers]
@@ -157,7 +168,8 @@ def run(name: str, url: str, processes: int, tasks: int, watch: Callable[[], int
     done.set()
     for worker in workers:
         worker.join()
-    print(f"\n{name}, {processes} processes, {tasks} task instances, {wall:.1f} s")
+    what = "a store for each try" if fresh else "a store for each process"
+    print(f"\n{name}, {processes} processes, {what}, {tasks} task instances, {wall:.1f} s")
     report("deciding about a failure", [ms for deciding, _, _ in results for ms in deciding])
     report("the patched try, start and end", [ms for _, healing, _ in results for ms in healing])
     if watch is not None:
@@ -225,12 +237,18 @@ def main() -> int:
                     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'postgres'"
                     return int(connection.execute(text(query)).scalar() or 0) - 1
 
-            warm_up(f"sqlite:///{directory}/warm-up.db")
-            good = run("Postgres", url, 16, tasks, connections)
+            good = True
+            for fresh in (False, True):
+                good = run("Postgres", url, 16, tasks, fresh, connections) and good
+                with engine.connect() as connection:
+                    for table in TABLES:
+                        connection.execute(text(f"DELETE FROM autoremed_{table}"))
             engine.dispose()
         finally:
             server.cleanup()
-        good = run("SQLite", f"sqlite:///{directory}/autoremed.db", 4, tasks, None) and good
+        for fresh in (False, True):
+            sqlite = f"sqlite:///{directory}/autoremed-{fresh}.db"
+            good = run("SQLite", sqlite, 4, tasks, fresh, None) and good
     print("\nEverything recorded once." if good else "\nNOT as it has to be, see above.")
     return 0 if good else 1
 

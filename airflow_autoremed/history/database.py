@@ -16,13 +16,15 @@ from sqlalchemy import Table, create_engine, event, func
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.url import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 
 from airflow_autoremed.history import readiness, schema
 from airflow_autoremed.history.records import StoreError
 
 T = TypeVar("T")
 
+_IDLE_S = 5.0
+"""Seconds without use after which a connection may have been cut off."""
 _TRIES = 5
 """How often a transaction is tried that collided with another process's."""
 
@@ -183,11 +185,11 @@ def make_engine(url: str, patience_s: float, *, statements_s: float | None = Non
         pool_size=1,
         max_overflow=1,
         pool_timeout=patience_s,
-        pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,
         **options,
     )
+    _ping_after_idling(engine)
     if backend == "postgresql":
         milliseconds = max(1, math.ceil(limit_s * 1000))
 
@@ -207,6 +209,28 @@ def make_engine(url: str, patience_s: float, *, statements_s: float | None = Non
 
         event.listen(engine, "connect", limit_waits)
     return engine
+
+
+def _ping_after_idling(engine: Engine) -> None:
+    """Ask a connection whether it is still alive only when it was not used for a while: a worker's operations follow
+    each other within moments, and a round trip each is a part of what they cost."""
+
+    def given_back(_connection: Any, record: Any) -> None:
+        record.info["autoremed_given_back"] = time.monotonic()
+
+    def taken(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get("autoremed_given_back")
+        if since is None or time.monotonic() - since < _IDLE_S:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.dbapi.Error:  # type: ignore[union-attr]
+            alive = False
+        if not alive:
+            raise DisconnectionError  # the pool makes a new one
+
+    event.listen(engine, "checkin", given_back)
+    event.listen(engine, "checkout", taken)
 
 
 def _with_a_driver(url: URL) -> URL:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.engine import Connection, Row
 
 from airflow_autoremed.history import encoding, schema
@@ -263,25 +263,25 @@ def grant(
     _take_turns(connection, deployment)
     now = _now()
     key = schema.attempt_key(deployment, attempt)
-    others = select(func.coalesce(func.sum(_grants.c.extra_bytes), 0)).where(
-        _grants.c.deployment == deployment,
-        _grants.c.held_until > encoding.to_text(now),
-        _grants.c.key != key,
-    )
-    for ceiling, query, whose in (
-        (ceilings.max_extra_memory, others, "this deployment"),
-        (
-            ceilings.max_extra_memory_per_dag,
-            others.where(_grants.c.dag_id == attempt.dag_id),
-            f"the Dag {attempt.dag_id}",
-        ),
+    held = connection.execute(
+        select(
+            func.coalesce(func.sum(_grants.c.extra_bytes), 0).label("deployment"),
+            func.coalesce(
+                func.sum(case((_grants.c.dag_id == attempt.dag_id, _grants.c.extra_bytes), else_=0)), 0
+            ).label("dag"),
+        ).where(
+            _grants.c.deployment == deployment,
+            _grants.c.held_until > encoding.to_text(now),
+            _grants.c.key != key,
+        )
+    ).one()
+    for ceiling, holds, whose in (
+        (ceilings.max_extra_memory, int(held.deployment), "this deployment"),
+        (ceilings.max_extra_memory_per_dag, int(held.dag), f"the Dag {attempt.dag_id}"),
     ):
-        if ceiling is None:
-            continue
-        held = int(connection.execute(query).scalar() or 0)
-        if held + extra_bytes > ceiling:
+        if ceiling is not None and holds + extra_bytes > ceiling:
             return (
-                f"remediated tries of {whose} hold {_gib(held)} beyond what they declare, and {_gib(extra_bytes)} "
+                f"remediated tries of {whose} hold {_gib(holds)} beyond what they declare, and {_gib(extra_bytes)} "
                 f"more would exceed the ceiling of {_gib(ceiling)}"
             )
     put(
@@ -298,18 +298,17 @@ def grant(
     return None
 
 
-def release(connection: Connection, key: str) -> None:
-    """The attempt of that key holds nothing any more."""
+def release(connection: Connection, deployment: str, attempt: AttemptId) -> None:
+    """*attempt* holds nothing any more."""
+    key = schema.attempt_key(deployment, attempt)
     connection.execute(_grants.delete().where(_grants.c.key == key))
 
 
 def _take_turns(connection: Connection, deployment: str) -> None:
     """Wait until no other transaction of *deployment* adds up what is granted. (SQLite has one writer anyway.)"""
-    name = f"grants {schema.digest(deployment)[:40]}"
-    query = select(schema.meta.c.value).where(schema.meta.c.name == name).with_for_update()
-    if connection.execute(query).first() is None:
-        # Two that insert at once collide on the name; the loser's transaction is run again.
-        connection.execute(schema.meta.insert().values(name=name, value="lock"))
+    # Writing a row locks it until the transaction ends, whether it was there or not.
+    row = {"name": f"grants {schema.digest(deployment)[:40]}", "value": "lock"}
+    put(connection, schema.meta, row, by=("name",))
 
 
 def _record(connection: Connection, row: Row[Any], attempt: AttemptId, rules: PatchRules) -> TaskRecord:

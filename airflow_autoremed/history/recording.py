@@ -91,7 +91,6 @@ def ending(connection: Connection, deployment: str, attempt: AttemptId, ended: E
         "gib_seconds": ended.gib_seconds,
     }
     put(connection, schema.outcomes, row)
-    patches.release(connection, str(row["key"]))
 
 
 def make_known(connection: Connection, deployment: str, attempt: AttemptId) -> None:

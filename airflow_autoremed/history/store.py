@@ -149,6 +149,8 @@ class Store:
         if ended is None:
             return []
         recording.ending(connection, self.deployment, attempt, ended)
+        if begun is None or begun.patched:  # others hold no memory beyond what they declare
+            patches.release(connection, self.deployment, attempt)
         if begun is None or begun.patch_key is None or judge is None:
             return []
         category = verdict.decision.classification.category if verdict is not None else None

@@ -11,7 +11,7 @@ from airflow_autoremed.platforms import Platform, find_platform, supported_opera
 
 
 class AcmeOperator:
-    properties = {"spark.executor.memory": "1g"}  # noqa: RUF012 - as an operator would have it
+    properties = {"spark.executor.memory": "1g"}
 
 
 class AcmePlatform(Platform):
