@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
+from airflow_autoremed.cli.logs import LOOKED_FOR, STDIN, Missing, classified, find_logs
 from airflow_autoremed.cli.recommend import Format
 from airflow_autoremed.settings import SettingsError
 from airflow_autoremed.settings import load as load_settings
 from airflow_autoremed.types import UNKNOWN, Classification
 
 if TYPE_CHECKING:
-    from airflow_autoremed.failures import Catalogue
-
-_MANY = 10
-"""Files from which on a progress bar is worth its line."""
-_LARGE = 64 * 1024 * 1024
-"""Bytes from which on it is for a single file too."""
+    from airflow_autoremed.failures import Catalogue, Rule
 
 
 def classify(
     files: list[Path] = typer.Argument(
         ...,
-        metavar="FILE...",
-        help="Logs of failed applications (plain or .gz), directories of them (*.log, *.txt, *.gz, stdout, stderr), "
-        "or - for standard input.",
+        metavar="LOG...",
+        help=f"Logs of failed applications (plain or .gz), directories of them ({LOOKED_FOR}), "
+        "quoted patterns such as 'logs/**/stderr', or - for standard input.",
     ),
     output: Format = typer.Option(Format.TEXT, "--format", help="text or json (one object per line)."),
     explain: bool = typer.Option(False, "--explain", help="Show what else matched, and why it lost."),
@@ -41,28 +34,38 @@ def classify(
         [], "--rules", help="Rule files or directories to try, before the configured ones.", metavar="PATH"
     ),
 ) -> None:
-    """Say why the application of each log failed: category, rule, what a retry can bring, the deciding lines."""
-    from airflow_autoremed.failures import CatalogueError, classify_file, load_catalogue
+    """Say why the application of each log failed: category, rule, what a retry can bring, the deciding lines.
+
+    Exits with 2 when a log cannot be read; the others are classified all the same.
+    """
+    from airflow_autoremed.failures import CatalogueError, load_catalogue
 
     try:
         catalogue = load_catalogue((*rules_paths, *load_settings().rules_paths))
     except (SettingsError, CatalogueError) as error:
         _refuse(str(error))
-    _warn_of(catalogue)
-    console = Console(soft_wrap=True)
-    unreadable = 0
-    for path in _with_progress(_expanded(files), Console(stderr=True)):
-        try:
-            verdict = _classify_input(catalogue) if str(path) == "-" else classify_file(catalogue, path)
-        except OSError as error:
-            unreadable += 1
-            typer.echo(f"autoremed classify: {path} cannot be read: {error.strerror or error}", err=True)
+    for warning in catalogue.warnings:
+        _complain(str(warning))
+    found = list(find_logs(files))
+    missing = [each for each in found if isinstance(each, Missing)]
+    for each in missing:
+        _complain(each.reason)
+    console = Console(highlight=False, emoji=False)
+    counts: Counter[str] = Counter()
+    for path, verdict in classified(catalogue, [each for each in found if isinstance(each, Path)], console):
+        if isinstance(verdict, Missing):
+            missing.append(verdict)
+            _complain(verdict.reason)
             continue
+        counts[verdict.category] += 1
         if output is Format.JSON:
-            typer.echo(json.dumps(_as_json(path, verdict, explain)))
+            console.print(Text(json.dumps(_as_json(path, verdict, explain))), soft_wrap=True)
         else:
-            _print(console, path, verdict, explain, catalogue)
-    if unreadable:
+            for line in _as_text(path, verdict, explain, catalogue):
+                console.print(line, soft_wrap=True)
+    if output is Format.TEXT and counts.total() > 1:
+        console.print(Text(_summary(counts), "bold"), soft_wrap=True)
+    if missing:
         raise typer.Exit(2)
 
 
@@ -89,73 +92,84 @@ def _as_json(path: Path, verdict: Classification, explain: bool) -> dict[str, An
     return answer
 
 
-def _expanded(paths: list[Path]) -> list[Path]:
-    """The files, with the logs of a directory in its place."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = [each for each in sorted(path.rglob("*")) if each.is_file() and _looks_like_a_log(each)]
-        if not inside:
-            _refuse(f"{path} holds no logs (*.log, *.txt, *.gz, stdout, stderr); name the files.")
-        found.extend(inside)
-    return found
-
-
-def _looks_like_a_log(path: Path) -> bool:
-    return path.suffix in (".log", ".txt", ".gz", ".out", ".err") or path.name in ("stdout", "stderr")
-
-
-def _classify_input(catalogue: Catalogue) -> Classification:
-    matcher = catalogue.matcher()
-    while block := sys.stdin.buffer.read(256 * 1024):
-        matcher.feed(block)
-    return matcher.classification()
-
-
-def _deciding(line: str, rule: str | None, catalogue: Catalogue) -> Text:
-    """A deciding line with the part that the rule matched set off."""
-    text = Text(line, "yellow")
-    with suppress(KeyError):
-        match = catalogue.get(rule or "").regex.search(line)
-        if match is not None:
-            text.stylize("bold reverse", *match.span())
-    return text
-
-
-def _print(
-    console: Console, path: Path, verdict: Classification, explain: bool, catalogue: Catalogue
-) -> None:
+def _as_text(path: Path, verdict: Classification, explain: bool, catalogue: Catalogue) -> list[Text]:
+    """The verdict for a person, line by line."""
+    name = "standard input" if path == STDIN else str(path)
+    lines = []
     if verdict.category == UNKNOWN:
-        console.print(f"[bold]{escape(str(path))}[/]: [dim]unknown[/], no rule applies")
+        line = Text.assemble((name, "bold"), ": ", ("unknown", "bold"), ", no rule applies")
+        lost = len(verdict.runners_up)
+        if lost and not explain:
+            what = "what one rule matched does" if lost == 1 else f"what {lost} rules matched does"
+            line.append(f" ({what} not count; --explain says why)", "dim")
+        lines.append(line)
     else:
         memory = ", a matter of memory configuration" if verdict.memory_configuration else ""
-        console.print(
-            f"[bold]{escape(str(path))}[/]: [bold red]{verdict.category}[/]{memory} "
-            f"(rule {verdict.rule}; a retry: {_RETRY[verdict.restartable.value]})"
-        )
-        console.print(f"  {escape(verdict.summary)}")
-        if verdict.hint:
-            console.print(f"  [green]{escape(verdict.hint)}[/]")
-    for line in verdict.lines:
-        console.print(
+        lines.append(
             Text.assemble(
-                (f"  {line.number:>7} ", "dim"), _deciding(line.text.strip(), verdict.rule, catalogue)
+                (name, "bold"),
+                ": ",
+                (verdict.category, "bold red"),
+                f"{memory} (rule {verdict.rule}; a retry: {_RETRY[verdict.restartable.value]})",
             )
         )
-    if explain:
-        if verdict.sizes:
-            sizes = ", ".join(f"{name}={value}" for name, value in sorted(verdict.sizes.items()))
-            console.print(f"  sizes: {sizes}")
-        if verdict.reference:
-            console.print(f"  reference: {escape(verdict.reference)}", highlight=False)
-        for match in verdict.runners_up:
-            console.print(
-                f"  lost: {match.rule} ({match.category}): {escape(match.why_not)}", highlight=False
+        lines.append(Text(f"  {verdict.summary}"))
+        if verdict.hint:
+            lines.append(Text(f"  {verdict.hint}", "green"))
+    rule = _rule(catalogue, verdict.rule)
+    lines += [
+        Text.assemble((f"  {line.number:>7} ", "dim"), set_off(line.text.strip(), rule))
+        for line in verdict.lines
+    ]
+    return [*lines, *_explained(verdict)] if explain else lines
+
+
+def _explained(verdict: Classification) -> list[Text]:
+    """What else there is to know of a verdict: what it measured, where it comes from, what lost to it."""
+    lines = []
+    if verdict.sizes:
+        sizes = ", ".join(f"{name}={value}" for name, value in sorted(verdict.sizes.items()))
+        lines.append(Text(f"  sizes: {sizes}"))
+    if verdict.reference:
+        lines.append(Text(f"  reference: {verdict.reference}"))
+    for match in verdict.runners_up:
+        lines.append(Text.assemble("  lost: ", (match.rule, "bold"), f" ({match.category}): {match.why_not}"))
+        lines += [Text(f"  {line.number:>7} {line.text.strip()}", "dim") for line in match.lines[:1]]
+    if not verdict.runners_up:
+        lines.append(
+            Text(
+                "  lost: nothing, no other rule matched"
+                if verdict.rule
+                else "  lost: nothing, no rule matched"
             )
-            for line in match.lines[:1]:
-                console.print(f"  [dim]{line.number:>7} {escape(line.text.strip())}[/]")
+        )
+    return lines
+
+
+def set_off(line: str, rule: Rule | None) -> Text:
+    """A deciding line with the part set off that the pattern of *rule*, or its condition on lines before, matched."""
+    patterns = []
+    if rule is not None:
+        patterns = [rule.regex, *([rule.preceded.regex] if rule.preceded is not None else [])]
+    for pattern in patterns:
+        match = pattern.search(line)
+        if match is not None and match.end() > match.start():
+            text = Text(line)
+            text.stylize("bold yellow", *match.span())
+            return text
+    return Text(line, "yellow")  # cut, masked or stripped of what the pattern needs: all of it decides
+
+
+def _rule(catalogue: Catalogue, identifier: str | None) -> Rule | None:
+    try:
+        return None if identifier is None else catalogue.get(identifier)
+    except KeyError:
+        return None
+
+
+def _summary(counts: Counter[str]) -> str:
+    named = counts.total() - counts[UNKNOWN]
+    return f"{counts.total()} logs: {named} with a named cause, {counts[UNKNOWN]} unknown"
 
 
 _RETRY = {
@@ -165,32 +179,10 @@ _RETRY = {
 }
 
 
-def _with_progress(files: Iterable[Path], console: Console) -> Iterator[Path]:
-    """The files, with a progress bar in a terminal where there is much to do."""
-    paths = list(files)
-    if not (console.is_terminal and sys.stderr.isatty()) or not _is_long(paths):
-        yield from paths
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as progress:
-        yield from progress.track(paths, description="classifying")
-
-
-def _is_long(paths: list[Path]) -> bool:
-    if len(paths) >= _MANY:
-        return True
-    try:
-        return sum(path.stat().st_size for path in paths) >= _LARGE
-    except OSError:
-        return False
-
-
-def _warn_of(catalogue: Catalogue) -> None:
-    for warning in catalogue.warnings:
-        typer.echo(f"autoremed classify: {warning}", err=True)
+def _complain(message: str) -> None:
+    typer.echo(f"autoremed classify: {message}", err=True)
 
 
 def _refuse(message: str) -> NoReturn:
-    typer.echo(f"autoremed classify: {message}", err=True)
+    _complain(message)
     raise typer.Exit(2)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-_PER_TEXT = {3: 2.0**-9, 4: 2.0**-9, 5: 2.0**-12, 6: 2.0**-15, 7: 2.0**-15}
+_PER_TEXT = {3: 2.0**-9, 4: 2.0**-9, 5: 2.0**-11, 6: 2.0**-12, 7: 2.0**-13}
 _PER_LONG_TEXT = 2.0**-16
 """What it costs to look for one text more, in hits per line, by its length: each slows every engine a little, and
 hyperscan much where it is short (measured: 10 of 3 and 4 characters as much as 600 of 8 and more)."""

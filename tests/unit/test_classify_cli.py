@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
-from airflow_autoremed.cli import classify as module
-from airflow_autoremed.cli.classify import classify
+from airflow_autoremed.cli import progress
+from airflow_autoremed.cli.classify import classify, set_off
 
 HEAP = "WARN TaskSetManager: Lost task 0.0 in stage 0.0 (TID 0) (10.0.0.1 executor 1): java.lang.OutOfMemoryError: Java heap space"
 
@@ -119,21 +121,17 @@ def test_no_progress_bar_in_a_pipe(run, tmp_path):
     assert result.stderr == ""
 
 
-def test_a_progress_bar_in_a_terminal_where_there_are_many_files(monkeypatch, tmp_path):
-    import io
-
-    from rich.console import Console
-
-    monkeypatch.setattr(
-        module.sys, "stderr", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})()
-    )
+def test_a_progress_bar_in_a_terminal_for_work_that_takes_its_time_and_none_for_quick_work(monkeypatch):
     drawn = io.StringIO()
-    files = [tmp_path / str(number) for number in range(30)]
-    assert list(module._with_progress(files, Console(file=drawn, force_terminal=True))) == files
-    assert "classifying" in drawn.getvalue()
-    drawn = io.StringIO()
-    assert list(module._with_progress(files[:2], Console(file=drawn, force_terminal=True))) == files[:2]
+    assert list(progress.tracked(range(5), "classifying", Console(file=drawn, force_terminal=True))) == [
+        *range(5)
+    ]
     assert drawn.getvalue() == ""
+    monkeypatch.setattr(progress, "PATIENCE_S", 0)
+    assert list(progress.tracked(range(5), "classifying", Console(file=drawn, force_terminal=True))) == [
+        *range(5)
+    ]
+    assert "classifying" in drawn.getvalue()
 
 
 def test_a_directory_stands_for_the_logs_in_it(run, logs, tmp_path):
@@ -177,7 +175,7 @@ def test_in_a_terminal_the_matched_part_of_a_line_is_set_off_and_in_a_pipe_nothi
 
     catalogue = load_catalogue()
     rule = "memory-executor-heap-oom-in-task"
-    text = module._deciding(HEAP, rule, catalogue)
+    text = set_off(HEAP, catalogue.get(rule))
     (span,) = (span for span in text.spans if isinstance(span, Span))
     assert HEAP[span.start : span.end].endswith("Java heap space")
     assert "\x1b" not in run(logs[0]).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -305,6 +306,7 @@ def test_after_the_pause_one_remediated_try_is_allowed_again(spark_submit, spark
     for _ in range(3):
         ti.run()
         forget()
+    time.sleep(0.02)
     assert day(task, 2).run().decision.action is RetryAction.RETRY
 
 
