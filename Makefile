@@ -27,9 +27,10 @@ integration: setup-java  ## the tests with real Airflow and real Spark
 test-matrix: setup  ## the whole way on every supported version of Airflow, each installed by itself
 	$(BIN)/python scripts/test_matrix.py $(ARGS)
 
-lint: setup  ## ruff: style and format
+lint: setup  ## ruff: style and format; generated pages are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/make_catalogue_page.py --check
 
 types: setup  ## mypy, strict
 	$(BIN)/mypy
