@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 Conf = Mapping[str, str]
 """A flat Spark configuration: full key to value as Spark reads it."""
@@ -302,3 +302,166 @@ class AttachRules:
     """Of the Dag."""
     attach_owners: tuple[str, ...] = ()
     attach_pools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """What the event log of one Spark application says about its run. ``None``: the log does not say.
+
+    Memory is in bytes, time in seconds, moments in seconds since 1970 (UTC). Peaks are of the greediest single
+    process, and *lower bounds*: Spark takes samples (``spark.executor.metrics.pollingInterval``) and a process
+    that is killed reports nothing of its last moments. "Executors" are the ones beside the driver, except in
+    local mode, where the driver is the only one.
+    """
+
+    app_id: str | None = None
+    app_name: str | None = None
+    attempt_id: str | None = None
+    """Of the application, on YARN in cluster mode; not an Airflow try."""
+    user: str | None = None
+    spark_version: str | None = None
+    conf: Conf = field(default_factory=dict)
+    """The settings that count for us: resources (:data:`~airflow_autoremed.spark.keys.PATCHABLE`), where it ran,
+    and who submitted it. Not the others: they are many, and may hold secrets."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    """When the application ended or, where it never said so, the last moment that the log tells of."""
+    ended: bool = False
+    """Whether the application said that it ended. A killed driver does not."""
+    complete: bool = True
+    """``False``: the log is cut off, or lines of it could not be read. All sums are lower bounds then."""
+    jobs: int = 0
+    failed_jobs: int = 0
+    failure: str | None = None
+    """The reason of the last failed job or SQL query, cut to 2,000 characters. ``None`` does not mean success: a
+    driver that fails outside of a job says nothing here, and Spark writes exit code 0 all the same."""
+    task_failure: str | None = None
+    """The reason of the last failed task, in the same way."""
+    stages: int = 0
+    """Completed attempts of stages, failed ones included."""
+    failed_stages: int = 0
+    tasks: int = 0
+    """Ended attempts of tasks, failed ones included."""
+    failed_tasks: int = 0
+    """Of them, those that ended otherwise than well. Killed copies (speculation, a failed stage) are not counted."""
+    task_seconds: float = 0.0
+    """Sum of the time that tasks held a slot."""
+    cpu_seconds: float = 0.0
+    """Sum of the CPU time of tasks, deserialisation included."""
+    gc_share: float | None = None
+    """JVM garbage collection as a share (0 to 1) of the run time of tasks."""
+    skew: float | None = None
+    """Longest task / median task, the largest of all stages with at least 8 tasks that succeeded of which one
+    took at least a second; to within 1%."""
+    peak_heap: int | None = None
+    """Used JVM heap of an executor (``JVMHeapMemory``)."""
+    peak_driver_heap: int | None = None
+    peak_jvm_off_heap: int | None = None
+    """Used JVM memory beside the heap of an executor: metaspace, code (``JVMOffHeapMemory``)."""
+    peak_off_heap: int | None = None
+    """Managed off-heap memory of an executor, which ``spark.memory.offHeap.size`` bounds."""
+    peak_direct: int | None = None
+    """Direct and mapped buffers of an executor."""
+    peak_python: int | None = None
+    """Resident memory of the Python workers of one executor (``ProcessTreePythonRSSMemory``)."""
+    peak_rss: int | None = None
+    """Resident memory of one executor's whole process tree. Sum of the peaks of its parts, which need not have
+    been at the same moment."""
+    peak_overhead: int | None = None
+    """What was beyond heap, managed off-heap and (where it has a limit of its own) Python memory: *peak_rss* less
+    these, of the same executor. What ``spark.executor.memoryOverhead`` has to hold, with heap that is free but
+    not given back to the system counted as overhead."""
+    peak_driver_rss: int | None = None
+    peak_execution: int | None = None
+    """Managed execution memory of one task (``Peak Execution Memory``)."""
+    memory_spilled: int = 0
+    """Size in memory of what was spilled."""
+    disk_spilled: int = 0
+    """Size on disk of what was spilled."""
+    input_bytes: int = 0
+    input_records: int = 0
+    output_bytes: int = 0
+    shuffle_read_bytes: int = 0
+    """Remote and local."""
+    shuffle_write_bytes: int = 0
+    result_bytes: int = 0
+    """Serialised results of all tasks, which the driver receives."""
+    executors_added: int = 0
+    executors_lost: int = 0
+    """Those removed for another reason than that they were no longer needed."""
+    most_executors: int = 0
+    """At once."""
+    executor_loss: str | None = None
+    """Why the last one was lost, cut to 2,000 characters."""
+    executor_seconds: float | None = None
+    """Sum of the life times of executors. ``None`` where the log tells of no start or no end."""
+    core_seconds: float | None = None
+    """Sum over the driver and all executors of cores x life time."""
+    gib_seconds: float | None = None
+    """Sum over the driver and all executors of container memory x life time, in GiB-seconds."""
+
+
+@dataclass(frozen=True)
+class RecordedAttempt:
+    """One attempt as the history has it: what the predictor learns from. Of a try that is still to come, what is
+    known of it beforehand."""
+
+    attempt: AttemptId
+    started_at: float
+    """Seconds since the epoch."""
+    baseline: Conf
+    effective: Conf
+    succeeded: bool | None = None
+    """``None``: not known, or still to come."""
+    duration_s: float | None = None
+    category: str | None = None
+    """Of a failure: the verdict of the rules."""
+    template_id: str | None = None
+    """Of an unclassified failure: the digest of its error template."""
+    operator: str = ""
+    fingerprint: str = ""
+    user: str = ""
+    peaks: Mapping[str, float] = field(default_factory=dict)
+    """Setting to the bytes that were used of it at most, where that was measured. Of a killed process a lower
+    bound."""
+    input_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One setting that varies in a search."""
+
+    key: str
+    values: tuple[float, ...]
+    """Ascending, in bytes, seconds or plain."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a predictor is asked: how would the coming try end with each combination of the axes' values?"""
+
+    coming: RecordedAttempt
+    """Its ``effective`` holds where no axis says otherwise."""
+    past: tuple[RecordedAttempt, ...]
+    """Earlier attempts of the same task, of other runs too, oldest first."""
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer. Arrays have one dimension for each axis of the question."""
+
+    fails: Any
+    """``float64`` array of probabilities; never rises along an axis of memory."""
+    duration_s: Any
+    """``float64`` array of seconds."""
+    similar: int
+    """How many attempts like this one the predictor has learned from."""
+    model: str
+    """Its name, for the record."""
+
+
+class Predictor(Protocol):
+    """Anything that answers a :class:`Question`."""
+
+    def predict(self, question: Question) -> Prediction: ...

@@ -1,0 +1,220 @@
+"""A trained model in a failing task: read from an artifact of arrays and JSON, evaluated with numpy alone.
+
+An artifact is a directory with ``manifest.json`` and the ``.npz`` file (no pickle) that it names, found to be
+unchanged by its SHA-256: nothing in it can execute. Beside them lie, for people and retraining and never read
+here, the card and the estimators as joblib files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_autoremed.types import Prediction, Question
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from airflow_autoremed.learning.families import Head
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+"""Of the artifact."""
+MANIFEST = "manifest.json"
+ARRAYS = "model.npz"
+_LARGEST = 256 * 1024 * 1024
+"""Bytes of arrays that are read at most."""
+
+
+class UnusableModelError(Exception):
+    """A model that cannot be used; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Two heads, calibrated, and what they learned from."""
+
+    name: str
+    fails: Head
+    """Its output times *slope* plus *offset* is the logit of the probability."""
+    duration: Head
+    """Natural logarithm of seconds over the task's usual ones."""
+    slope: float
+    offset: float
+    usual_duration_s: float
+    """Of a task of which nothing is known."""
+    similar: Mapping[str, int] = field(default_factory=dict)
+    """``category=...``, ``template=...`` and ``task=...`` to how many attempts like that it learned from."""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    def probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of failing, for each row, calibrated."""
+        from airflow_autoremed.learning.families import sigmoid
+
+        return sigmoid(self.slope * self.fails.rows(rows) + self.offset)
+
+    def predict(self, question: Question) -> Prediction:
+        """All combinations in one pass.
+
+        Along an axis of memory the probability never rises, whatever family the model is of: each candidate has
+        at least the probability of every one that differs from it only in more memory.
+        """
+        import numpy as np
+
+        from airflow_autoremed.learning.families import sigmoid
+        from airflow_autoremed.learning.features import MEMORY_KEYS, TaskMemory
+
+        memory = TaskMemory.of(question.past)
+        row = memory.row(question.coming)
+        along = memory.along(question.coming, question.axes)
+        fails = sigmoid(self.slope * self.fails.lattice(row, along) + self.offset)
+        for number, axis in enumerate(question.axes):
+            if axis.key.replace("spark.yarn.", "spark.") in MEMORY_KEYS:
+                fails = np.flip(np.maximum.accumulate(np.flip(fails, number), axis=number), number)
+        usual = memory.usual_duration_s
+        seconds = (usual if usual > 0 else self.usual_duration_s) * np.exp(
+            np.clip(self.duration.lattice(row, along), -7, 7)
+        )
+        return Prediction(fails, seconds, self._similar(question), self.name)
+
+    def _similar(self, question: Question) -> int:
+        """Attempts like this one: of its cause where it follows a failure, else of its task."""
+        mine = question.coming.attempt
+        before = [
+            each
+            for each in question.past
+            if each.succeeded is False
+            and (each.attempt.run_id, each.attempt.map_index) == (mine.run_id, mine.map_index)
+        ]
+        if not before:
+            return self.similar.get(f"task={mine.dag_id}.{mine.task_id}", 0)
+        last = before[-1]
+        if last.template_id:
+            return self.similar.get(f"template={last.template_id}", 0)
+        return self.similar.get(f"category={last.category}", 0)
+
+
+def load(directory: Path | str) -> Model | None:
+    """The model in *directory*; ``None`` where there is none, and, with one warning that says why, where it cannot
+    be used. Never raises. Without a model it costs one look at the file system."""
+    if not os.path.isfile(os.path.join(directory, MANIFEST)):  # noqa: PTH113, PTH118 - the cheapest look
+        return None
+    try:
+        return read(directory)
+    except UnusableModelError as error:
+        log.warning("[autoremed] The model is not used: %s", error)
+    except Exception as error:  # noqa: BLE001 - runs in failing tasks
+        log.warning("[autoremed] The model is not used: %s cannot be read: %r", directory, error)
+    return None
+
+
+def read(directory: Path | str) -> Model:
+    """The model in *directory*.
+
+    :raises UnusableModelError: there is none, it is damaged, or it was made for another version of this package.
+    """
+    from airflow_autoremed.learning import families, features
+
+    folder = Path(directory)
+    manifest = read_manifest(folder)
+    for name, version in (("schema", SCHEMA), ("features", features.VERSION)):
+        if manifest.get(name) != version:
+            raise UnusableModelError(
+                f"{folder} has {name} {manifest.get(name)!r}, and this version needs {version!r}; "
+                "train again (autoremed train)"
+            )
+    arrays = _arrays(folder, manifest)
+    try:
+        similar = {str(key): int(count) for key, count in dict(manifest["similar"]).items()}
+        calibration = [float(manifest[name]) for name in ("slope", "offset", "usual_duration_s")]
+        if not all(abs(number) < 1e9 for number in calibration) or calibration[0] < 0 or calibration[2] <= 0:
+            raise ValueError("its calibration is out of range")
+        return Model(
+            str(manifest["name"]),
+            families.from_arrays(arrays, "fails"),
+            families.from_arrays(arrays, "duration"),
+            *calibration,
+            similar=similar,
+            manifest=manifest,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableModelError(f"{folder} is damaged ({error}); train again (autoremed train)") from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a model says about itself.
+
+    :raises UnusableModelError: when there is nothing to read.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnusableModelError(f"{folder / MANIFEST} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UnusableModelError(f"{folder / MANIFEST} is damaged ({error}); train again") from None
+    if not isinstance(manifest, dict):
+        raise UnusableModelError(f"{folder / MANIFEST} is damaged (no mapping); train again")
+    return manifest
+
+
+def write(model: Model, folder: Path) -> None:
+    """Write *model* to *folder*, which has to be new: a model is never changed."""
+    import numpy as np
+
+    from airflow_autoremed.learning import features
+    from airflow_autoremed.learning.families import to_arrays
+
+    folder.mkdir(parents=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **to_arrays(model.fails, "fails"), **to_arrays(model.duration, "duration"))
+    raw = buffer.getvalue()
+    (folder / ARRAYS).write_bytes(raw)
+    manifest = {
+        **model.manifest,
+        "schema": SCHEMA,
+        "features": features.VERSION,
+        "name": model.name,
+        "arrays": ARRAYS,
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "slope": model.slope,
+        "offset": model.offset,
+        "usual_duration_s": model.usual_duration_s,
+        "similar": dict(model.similar),
+    }
+    unfinished = folder / f".{MANIFEST}"
+    unfinished.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    unfinished.replace(folder / MANIFEST)
+
+
+def _arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    path = folder / Path(str(manifest.get("arrays"))).name
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise UnusableModelError(f"{path} is larger than the {_LARGEST} bytes of any model of ours")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UnusableModelError(f"{path} cannot be read: {error.strerror or error}") from None
+    if hashlib.sha256(raw).hexdigest() != manifest.get("sha256"):
+        raise UnusableModelError(f"{path} is not the file that was trained; train again")
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if sum(part.file_size for part in archive.infolist()) > _LARGEST:
+                raise UnusableModelError(
+                    f"{path} unpacks to more than the {_LARGEST} bytes of any model of ours"
+                )
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UnusableModelError(f"{path} is damaged ({error}); train again") from None
