@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser, Error
 from dataclasses import dataclass, field, fields, replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_autoremed.spark.sizes import parse_bytes
-from airflow_autoremed.types import AttachRules, Brakes, Ceilings, Limits, Mode, PatchRules
+from airflow_autoremed.types import AttachRules, Brakes, Ceilings, Limits, Mode, PatchRules, Prices
 
 SECTION = "autoremed"
 
@@ -50,6 +51,7 @@ class Settings:
     patches: PatchRules = field(default_factory=PatchRules)
     brakes: Brakes = field(default_factory=Brakes)
     ceilings: Ceilings = field(default_factory=Ceilings)
+    prices: Prices = field(default_factory=Prices)
     stall_timeout: float | None = None
     """Seconds that an application may wait without any progress before its try is ended; ``None``: for ever."""
     retention: float | None = None
@@ -234,6 +236,22 @@ def _memory_or_none(value: Any, label: str) -> int | None:
     return None if str(value).strip().lower() in ("none", "unlimited") else _memory(value, label)
 
 
+def _price(value: Any, label: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise SettingsError(f"{label} is {value!r}; write what an hour of it costs, such as 0.004445")
+    return number
+
+
+def _currency(value: Any, label: str) -> str:
+    if not re.fullmatch(r"\w{1,16}|\S{1,3}", str(value)):
+        raise SettingsError(f"{label} is {value!r}; write the name of a currency, such as 'EUR'")
+    return str(value)
+
+
 def _count_or_never(value: Any, label: str) -> int:
     return 0 if str(value).strip().lower() in ("0", "never") else _count(value, label)
 
@@ -273,6 +291,7 @@ _GROUPS: dict[str, Any] = {
     "patches": PatchRules,
     "brakes": Brakes,
     "ceilings": Ceilings,
+    "prices": Prices,
 }
 _GROUPED: dict[str, Callable[[Any, str], Any]] = {
     **{each.name: _patterns for each in fields(AttachRules)},
@@ -287,6 +306,9 @@ _GROUPED: dict[str, Callable[[Any, str], Any]] = {
     "brake_pause": _duration,
     "max_extra_memory": _memory_or_none,
     "max_extra_memory_per_dag": _memory_or_none,
+    "price_gib_hour": _price,
+    "price_core_hour": _price,
+    "currency": _currency,
 }
 """Option to the parser of its text; the options of a group are the fields of its dataclass."""
 

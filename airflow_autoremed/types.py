@@ -305,6 +305,23 @@ class AttachRules:
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What memory and cores cost.
+
+    The defaults are the public on-demand list prices of AWS Fargate for Linux on x86 in us-east-1
+    (https://aws.amazon.com/fargate/pricing, as of 2026), which sells the two apart. Decisions depend on the ratio of
+    the two alone.
+    """
+
+    price_gib_hour: float = 0.004445
+    """Of one GiB of container memory for one hour."""
+    price_core_hour: float = 0.04048
+    """Of one core for one hour."""
+    currency: str = "USD"
+    """A name for people; nothing is converted."""
+
+
+@dataclass(frozen=True)
 class RunMetrics:
     """What the event log of one Spark application says about its run. ``None``: the log does not say.
 

@@ -97,6 +97,13 @@ def get_provider_info() -> dict[str, Any]:
                         "Empty: never.",
                         "",
                     ),
+                    "price_gib_hour": _option(
+                        "What a GiB of container memory costs for an hour. The default is a public cloud's list "
+                        "price; decisions depend on its ratio to the price of a core alone.",
+                        "0.004445",
+                    ),
+                    "price_core_hour": _option("What a core costs for an hour.", "0.04048"),
+                    "currency": _option("The name of the currency of both.", "USD"),
                     "retention": _option(
                         "How long `autoremed db prune` keeps the history, such as 180d. Empty: it has to be told.",
                         "",

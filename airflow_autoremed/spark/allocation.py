@@ -84,3 +84,17 @@ def total(conf: Conf) -> int:
 def gib_seconds(conf: Conf, duration_s: float) -> float:
     """Memory held times time: GiB of all containers times seconds."""
     return total(conf) / GIB * max(0.0, duration_s)
+
+
+def cores(conf: Conf, role: Role) -> int:
+    """Cores of one container, 1 unless declared. (A standalone cluster gives an executor all cores of its worker
+    then, which the configuration does not say.)"""
+    if role == "executor":
+        return max(1, int(value(conf, "spark.executor.cores") or 1))
+    text = (conf.get("spark.driver.cores") or "").strip()
+    return max(1, int(text)) if text.isdecimal() and len(text) < 5 else 1
+
+
+def total_cores(conf: Conf) -> int:
+    """Cores of all containers of the application."""
+    return cores(conf, "driver") + executors(conf) * cores(conf, "executor")

@@ -208,14 +208,14 @@ class Containers:
             return Held(None, None, None)
         default = allocation.container(conf, "executor")
         whole = ended_s - started_s
-        driver_cores = self._local_cores or allocation.value(conf, "spark.driver.cores") or 1
+        driver_cores = self._local_cores or allocation.cores(conf, "driver")
         lives = defaultdict(float, self._gone_s)
         for each in self._live.values():
             lives[each.cores, each.profile] += each.lived_s(ended_s * 1e3)
         core_s = driver_cores * whole
         byte_s = allocation.container(conf, "driver") * whole
         for (cores, profile), lived in lives.items():
-            core_s += lived * (cores or allocation.value(conf, "spark.executor.cores") or 1)
+            core_s += lived * (cores or allocation.cores(conf, "executor"))
             byte_s += lived * self._profiles.get(profile, default)
         return Held(float(sum(lives.values())), core_s, byte_s / GIB)
 
