@@ -1,4 +1,4 @@
-"""Stores as earlier versions of the code left them, frozen: see ``tests/data/store_v1``."""
+"""Stores as earlier versions of the code left them, frozen: see ``tests/data/store_v*``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import MetaData, Table, func, select
 from sqlalchemy.engine import Connection, Engine
 
 DATA = Path(__file__).parent / "data"
-VERSIONS = (1,)
+VERSIONS = (1, 2)
 """Earlier versions of the schema, of each of which a store is kept."""
 
 
@@ -59,4 +59,4 @@ def _table(connection: Connection, name: str) -> Table:
 
 
 def _key(row: dict[str, Any]) -> str:
-    return str(row.get("key", row.get("name")))
+    return str(row.get("key") or row.get("name") or sorted(row.items()))

@@ -42,6 +42,7 @@ _PARTS = (
     _Part(schema.outcomes, schema.attempts, schema.outcomes.c.key),
     _Part(schema.patches, schema.patches, schema.patches.c.key),
     _Part(schema.patch_changes, schema.patches, schema.patch_changes.c.patch_key),
+    _Part(schema.run_metrics, schema.run_metrics, schema.run_metrics.c.key),
 )
 
 

@@ -26,6 +26,7 @@ _HANGING = (
     ("patches", _patches.c.key),
     ("changes", schema.patch_changes.c.patch_key),
     ("grants", _grants.c.key),
+    ("runs", schema.run_metrics.c.attempt_key),
 )
 """What hangs on an attempt: its name in :class:`PruneCounts`, and the column with the attempt's key."""
 
@@ -41,6 +42,8 @@ class PruneCounts:
     changes: int = 0
     """Entries in the lives of these patches."""
     grants: int = 0
+    runs: int = 0
+    """What event logs said."""
     kept: int = 0
     """Attempts, because the patch that was made of them is in force, or because memory is still granted to them."""
 

@@ -30,6 +30,7 @@ _HISTORY = (
     _attempts.c.effective,
     _attempts.c.patched,
     _attempts.c.started_at,
+    _attempts.c.source,
     _decisions.c.action,
     _decisions.c.mode,
     _decisions.c.category,
@@ -184,4 +185,5 @@ def _row(row: Row[Any]) -> HistoryRow:
         ended_at=encoding.to_moment(row.ended_at),
         duration_s=row.duration_s,
         gib_seconds=row.gib_seconds,
+        source=row.source,
     )

@@ -16,7 +16,7 @@ from airflow_autoremed.types import AttemptId
 
 
 def beginning(connection: Connection, deployment: str, begun: Beginning) -> None:
-    row = _identity(deployment, begun.attempt) | {
+    row = identity(deployment, begun.attempt) | {
         "operator": encoding.clip(begun.operator, encoding.MAX_NAME),
         "baseline": encoding.conf_to_json(begun.baseline),
         "effective": encoding.conf_to_json(begun.effective),
@@ -95,11 +95,12 @@ def ending(connection: Connection, deployment: str, attempt: AttemptId, ended: E
 
 def make_known(connection: Connection, deployment: str, attempt: AttemptId) -> None:
     """Give *attempt* a row of its own, if it has none: its beginning may have met a store that was down."""
-    row = _identity(deployment, attempt)
+    row = identity(deployment, attempt)
     put(connection, schema.attempts, row, keep=tuple(row))
 
 
-def _identity(deployment: str, attempt: AttemptId) -> dict[str, str | int | bool]:
+def identity(deployment: str, attempt: AttemptId) -> dict[str, str | int | bool]:
+    """The columns that name an attempt, for its first row."""
     return {
         "key": schema.attempt_key(deployment, attempt),
         "instance_key": schema.instance_key(deployment, attempt),

@@ -60,6 +60,22 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class Attempted:
+    """An attempt as Airflow's own history tells of it, afterwards."""
+
+    attempt: AttemptId
+    operator: str
+    """The name of the operator's class."""
+    started_at: datetime
+    conf: Conf = field(default_factory=dict)
+    """What its rendered fields say of its configuration; empty where they say nothing."""
+    succeeded: bool | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    gib_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What was decided about a failed attempt."""
 
@@ -170,6 +186,9 @@ class HistoryRow:
     duration_s: float | None = None
     gib_seconds: float | None = None
     """Memory of all containers times the time they were held, in GiB-seconds."""
+    source: str | None = None
+    """``None``: the attempt told of itself. ``airflow``: Airflow's history did. ``event_log``: an event log, of an
+    application that no attempt is known of (see :mod:`airflow_autoremed.history.metrics`)."""
 
 
 def name_of(attempt: AttemptId) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.sizes import GIB, MIB
-from airflow_autoremed.types import Conf
+from airflow_autoremed.types import Conf, RunMetrics
 
 Role = Literal["driver", "executor"]
 
@@ -98,3 +98,26 @@ def cores(conf: Conf, role: Role) -> int:
 def total_cores(conf: Conf) -> int:
     """Cores of all containers of the application."""
     return cores(conf, "driver") + executors(conf) * cores(conf, "executor")
+
+
+def used(*runs: RunMetrics) -> dict[str, float]:
+    """Setting to the bytes that *runs* used of it at most, where that was measured: lower bounds, as all peaks are.
+
+    The driver's overhead is what its processes held beside its heap.
+    """
+    found: dict[str, float] = {}
+    for run in runs:
+        beside_heap = None
+        if run.peak_driver_rss is not None and run.peak_driver_heap is not None:
+            beside_heap = max(0, run.peak_driver_rss - run.peak_driver_heap)
+        for key, amount in (
+            ("spark.executor.memory", run.peak_heap),
+            ("spark.executor.memoryOverhead", run.peak_overhead),
+            ("spark.executor.pyspark.memory", run.peak_python),
+            ("spark.memory.offHeap.size", run.peak_off_heap),
+            ("spark.driver.memory", run.peak_driver_heap),
+            ("spark.driver.memoryOverhead", beside_heap),
+        ):
+            if amount is not None and amount >= found.get(key, 0):
+                found[key] = float(amount)
+    return found
