@@ -6,7 +6,8 @@ a failed attempt, call :func:`handle`, and carry out what comes back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from airflow_autoremed.types import (
     Conf,
     Decision,
     FailedAttempt,
+    Insight,
     Limits,
     Patch,
     Recommendation,
@@ -24,6 +26,8 @@ from airflow_autoremed.types import (
     Scope,
     Source,
 )
+
+log = logging.getLogger("airflow_autoremed")
 
 Evidence = Iterable[tuple[Source, str]]
 """Texts about the failure beside the tapped log: exception, platform diagnostics, executor logs."""
@@ -35,13 +39,21 @@ class Tap(Protocol):
     def classify(self, more: Evidence) -> Classification: ...
 
 
-def handle(failed: FailedAttempt, tap: Tap, more: Evidence, limits: Limits) -> Decision:
+Ask = Callable[[Classification], Insight | None]
+"""Looks for a model, and for what it has to be told, once the cause is known; ``None`` where there is none."""
+
+
+def handle(
+    failed: FailedAttempt, tap: Tap, more: Evidence, limits: Limits, ask: Ask | None = None
+) -> Decision:
     """The whole way for one failed attempt: find the cause, decide, and make the patch for the next try."""
     classification = tap.classify(more)
-    return decide(failed, classification, limits)
+    return decide(failed, classification, limits, None if ask is None else ask(classification))
 
 
-def decide(failed: FailedAttempt, classification: Classification, limits: Limits) -> Decision:
+def decide(
+    failed: FailedAttempt, classification: Classification, limits: Limits, insight: Insight | None = None
+) -> Decision:
     """What to do about *failed*, whose cause is *classification*.
 
     ==================================  =====================================================================
@@ -54,6 +66,9 @@ def decide(failed: FailedAttempt, classification: Classification, limits: Limits
                                         or the same fault came back
     any of these, but no retry is left  leave alone, naming what a next run would need
     ==================================  =====================================================================
+
+    With *insight*, a model that has seen enough similar attempts chooses the configuration, and says where no retry
+    is worth it (:mod:`airflow_autoremed.recommending.optimiser`).
 
     Left alone, a try that ran patched is retried patched: what cured the first failure is not forgotten because
     of a second one of another kind.
@@ -71,11 +86,14 @@ def decide(failed: FailedAttempt, classification: Classification, limits: Limits
     if classification.restartable is Restartable.NO:
         return replace(stop, reason=f"{what} No retry can cure this.")
     if classification.category == UNKNOWN and classification.rule is None:
+        why = _hopeless(failed, classification, insight)
+        if why is not None and insight is not None:
+            return replace(stop, reason=f"No rule names the cause. {why}", decided_by="model")
         return replace(
             unchanged, reason="No rule names the cause of this failure, so Airflow's own retry rules apply."
         )
 
-    advice = _recommend(failed, classification, limits)
+    advice = _recommend(failed, classification, limits, insight)
     if advice.conf is None:
         return replace(stop, reason=f"{what} {advice.reason}", decided_by=advice.decided_by)
     if dict(advice.conf) == dict(failed.effective):
@@ -97,10 +115,39 @@ def decide(failed: FailedAttempt, classification: Classification, limits: Limits
     )
 
 
-def _recommend(failed: FailedAttempt, classification: Classification, limits: Limits) -> Recommendation:
+def _recommend(
+    failed: FailedAttempt, classification: Classification, limits: Limits, insight: Insight | None
+) -> Recommendation:
     from airflow_autoremed.recommending import recommend
 
-    return recommend(classification, failed.baseline, failed.effective, failed.history, limits)
+    advice = recommend(classification, failed.baseline, failed.effective, failed.history, limits)
+    if insight is None or advice.conf is None or failed.retries_left < 1:
+        return advice
+    try:
+        from airflow_autoremed.recommending.optimiser import improve
+
+        return improve(
+            advice, classification, failed.baseline, failed.effective, failed.history, limits, insight
+        )
+    except Exception as error:  # noqa: BLE001 - the playbook needs no model
+        _warn(error)
+        return advice
+
+
+def _hopeless(failed: FailedAttempt, classification: Classification, insight: Insight | None) -> str | None:
+    if insight is None or failed.retries_left < 1:
+        return None
+    try:
+        from airflow_autoremed.recommending.optimiser import hopeless
+
+        return hopeless(classification, insight.failed.template_id, failed.effective, insight)
+    except Exception as error:  # noqa: BLE001 - what nobody knows is left alone
+        _warn(error)
+        return None
+
+
+def _warn(error: Exception) -> None:
+    log.warning("[autoremed] The model could not be asked (%r); the playbook decides", error)
 
 
 def _patch(failed: FailedAttempt, conf: Conf) -> Patch | None:

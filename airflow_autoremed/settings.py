@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from airflow_autoremed.spark.sizes import parse_bytes
-from airflow_autoremed.types import AttachRules, Brakes, Ceilings, Limits, Mode, PatchRules, Prices
+from airflow_autoremed.types import (
+    AttachRules,
+    Brakes,
+    Ceilings,
+    Limits,
+    Mode,
+    Objective,
+    PatchRules,
+    Prices,
+)
 
 SECTION = "autoremed"
 
@@ -52,10 +61,19 @@ class Settings:
     brakes: Brakes = field(default_factory=Brakes)
     ceilings: Ceilings = field(default_factory=Ceilings)
     prices: Prices = field(default_factory=Prices)
+    objective: Objective = field(default_factory=Objective)
+    """What the answers of a model are weighed by."""
+    models_path: Path | None = None
+    """Directory of the trained models; ``None``: ``autoremed/models`` in ``AIRFLOW_HOME``."""
     stall_timeout: float | None = None
     """Seconds that an application may wait without any progress before its try is ended; ``None``: for ever."""
     retention: float | None = None
     """Seconds that ``autoremed db prune`` keeps the history, where it is not told otherwise."""
+
+    @property
+    def models(self) -> Path:
+        """Where models are looked for."""
+        return self.models_path or airflow_home() / "autoremed" / "models"
 
     @property
     def store_url(self) -> str:
@@ -101,6 +119,8 @@ def from_options(raw: Mapping[str, str]) -> Settings:
         values["deployment"] = raw["deployment"]
     if "store_deadline" in raw:
         values["store_deadline"] = _positive(raw["store_deadline"], f"[{SECTION}] store_deadline")
+    if "models_path" in raw:
+        values["models_path"] = Path(raw["models_path"]).expanduser()
     if "rules_paths" in raw:
         values["rules_paths"] = tuple(
             Path(part.strip()).expanduser() for part in raw["rules_paths"].split(",") if part.strip()
@@ -163,6 +183,30 @@ def parse_limits(given: Mapping[str, Any], *, base: Limits, where: str) -> Limit
         else:
             values[name] = _count(value, label)
     return replace(base, **values)
+
+
+def parse_objective(given: Mapping[str, Any], *, base: Objective, where: str) -> Objective:
+    """An objective in a person's spelling (``{"stop_above": 0.99}``) over *base*.
+
+    :raises SettingsError: for an unknown name or a value that cannot be used.
+    """
+    known = [each.name for each in fields(Objective)]
+    if not isinstance(given, Mapping):
+        raise SettingsError(f"{where} objective is {given!r}; write a mapping such as {{'stop_above': 0.99}}")
+    for name in given:
+        if name not in known:
+            raise SettingsError(f"{where} {name} is no part of an objective; write one of {', '.join(known)}")
+    return replace(base, **{name: _GROUPED[name](value, f"{where} {name}") for name, value in given.items()})
+
+
+def _fraction(value: Any, label: str) -> float:
+    try:
+        number = float(value) if not isinstance(value, bool) else -1.0
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise SettingsError(f"{label} is {value!r}; write a number from 0 to 1, such as 0.9")
+    return number
 
 
 def _memory(value: Any, label: str) -> int:
@@ -291,6 +335,7 @@ _GROUPS: dict[str, Any] = {
     "patches": PatchRules,
     "brakes": Brakes,
     "ceilings": Ceilings,
+    "objective": Objective,
     "prices": Prices,
 }
 _GROUPED: dict[str, Callable[[Any, str], Any]] = {
@@ -304,6 +349,11 @@ _GROUPED: dict[str, Callable[[Any, str], Any]] = {
     "brake_dag": _count_or_none,
     "brake_category": _count_or_none,
     "brake_pause": _duration,
+    "weight_of_failure": _fraction,
+    "feasible_below": _fraction,
+    "stop_above": _fraction,
+    "rank_from": _count,
+    "free_from": _count,
     "max_extra_memory": _memory_or_none,
     "max_extra_memory_per_dag": _memory_or_none,
     "price_gib_hour": _price,
@@ -318,6 +368,7 @@ _OPTIONS = (
     "store_deadline",
     "deployment",
     "rules_paths",
+    "models_path",
     "attach_to_all",
     "stall_timeout",
     "retention",

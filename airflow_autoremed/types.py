@@ -478,6 +478,35 @@ class Prediction:
     """Its name, for the record."""
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What a predictor's answers are weighed by, and how much evidence it needs before it may decide."""
+
+    weight_of_failure: float = 0.9
+    """w of ``w x P(fail) + (1 - w) x cost``, the cost relative to that of what the playbook proposes."""
+    feasible_below: float = 0.8
+    """A candidate that fails with a higher probability is none."""
+    stop_above: float = 0.95
+    """Where every candidate fails with a higher probability, no retry is made."""
+    rank_from: int = 50
+    """Similar attempts from which on a model may choose among what the playbook proposes."""
+    free_from: int = 500
+    """Similar attempts from which on it may choose any candidate inside the limits, or none."""
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What a model can be asked with about one failed attempt."""
+
+    predictor: Predictor
+    past: tuple[RecordedAttempt, ...]
+    """Earlier attempts of the task, of other runs too, oldest first, the failed one not among them."""
+    failed: RecordedAttempt
+    """What failed, without its verdict."""
+    objective: Objective
+    prices: Prices
+
+
 class Predictor(Protocol):
     """Anything that answers a :class:`Question`."""
 

@@ -22,6 +22,7 @@ def remediate(
     limits: Mapping[str, Any] | None = None,
     stall_timeout: str | float | None = None,
     retry_budget: int | None = None,
+    objective: Mapping[str, Any] | None = None,
 ) -> T:
     """Let a Spark task heal itself on its retry.
 
@@ -38,11 +39,13 @@ def remediate(
     :param retry_budget: retries beyond the task's own, for failures that another configuration cures; those of
         other failures stay as many as the author set. Default: the deployment's. Not in ``default_args``, which
         other tasks share.
+    :param objective: what a trained model's answers are weighed by, over the deployment's: ``weight_of_failure``,
+        ``feasible_below``, ``stop_above`` (0 to 1), ``rank_from``, ``free_from`` (similar attempts).
     :return: the same task, or the new dictionary.
     :raises TypeError: when *task* is neither.
     :raises SettingsError: for a mode or limit that cannot be used, saying what to write instead.
     """
-    options = Options.checked(mode, limits, stall_timeout, retry_budget, where="remediate()")
+    options = Options.checked(mode, limits, stall_timeout, retry_budget, objective, where="remediate()")
     if isinstance(task, dict):
         if retry_budget:
             raise SettingsError(

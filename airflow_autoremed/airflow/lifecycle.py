@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow import handover as handovers
-from airflow_autoremed.airflow import journal, lost, patches
+from airflow_autoremed.airflow import insights, journal, lost, patches
 from airflow_autoremed.airflow.guard import never_worse, warn
 from airflow_autoremed.airflow.handover import Handover
 from airflow_autoremed.airflow.options import Options, settings
@@ -232,7 +232,13 @@ def after_failure(
         history=running.past,
         duration_s=running.duration_s,
     )
-    decision = remediation.handle(failed, running.tap, _evidence(running, exception), running.limits)
+    decision = remediation.handle(
+        failed,
+        running.tap,
+        _evidence(running, exception),
+        running.limits,
+        ask=partial(insights.insight, running, str(exception)),
+    )
     decision = _within_bounds(running, decision)
     this = PastAttempt(
         handovers.resource_settings(running.effective),

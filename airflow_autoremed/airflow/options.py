@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_autoremed import settings as settings_module
 from airflow_autoremed.settings import Settings, SettingsError
-from airflow_autoremed.types import Limits, Mode
+from airflow_autoremed.types import Limits, Mode, Objective
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Options:
     """Seconds; ``None``: the deployment's."""
     retry_budget: int | None = None
     """Retries beyond the author's own, for failures that a configuration cures; ``None``: the deployment's."""
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    """Of a model's answers, over the deployment's."""
     own_retries: int | None = None
     """The author's own retries, where they were raised by a budget."""
 
@@ -32,6 +34,7 @@ class Options:
         limits: Mapping[str, Any] | None,
         stall_timeout: str | float | None = None,
         retry_budget: int | None = None,
+        objective: Mapping[str, Any] | None = None,
         *,
         where: str,
     ) -> Options:
@@ -41,6 +44,8 @@ class Options:
         """
         given = {} if limits is None else limits
         settings_module.parse_limits(given, base=Limits(), where=where)
+        aims = {} if objective is None else objective
+        settings_module.parse_objective(aims, base=Objective(), where=where)
         if retry_budget is not None and (
             isinstance(retry_budget, bool) or not isinstance(retry_budget, int) or retry_budget < 0
         ):
@@ -50,6 +55,7 @@ class Options:
             limits=dict(given),
             stall_timeout=settings_module.parse_duration(stall_timeout, where=f"{where} stall_timeout"),
             retry_budget=retry_budget,
+            objective=dict(aims),
         )
 
     def effective_retry_budget(self) -> int:
@@ -66,6 +72,10 @@ class Options:
         """The task's own mode, else the deployment's; ``off`` for the deployment is off for every task."""
         deployment = settings().mode
         return deployment if self.mode is None or deployment is Mode.OFF else self.mode
+
+    def effective_objective(self) -> Objective:
+        """The task's own over the deployment's."""
+        return settings_module.parse_objective(self.objective, base=settings().objective, where="objective")
 
     def effective_limits(self, operator: Any) -> Limits:
         """The task's limits over those of its pool, queue and connection, over the deployment's."""

@@ -92,6 +92,30 @@ def get_provider_info() -> dict[str, Any]:
                     "brake_dag": _option("The same for all tasks of a Dag.", "10"),
                     "brake_category": _option("The same for one category in the whole deployment.", "20"),
                     "brake_pause": _option("How long such a pause lasts.", "6h"),
+                    "models_path": _option(
+                        "Directory of the trained models, which workers read and the training job writes. "
+                        "Empty: autoremed/models in AIRFLOW_HOME.",
+                        "",
+                    ),
+                    "weight_of_failure": _option(
+                        "w of w x P(fail) + (1 - w) x relative cost, by which a model's candidates are ranked.",
+                        "0.9",
+                    ),
+                    "feasible_below": _option(
+                        "A candidate that fails with a higher probability is not tried.", "0.8"
+                    ),
+                    "stop_above": _option(
+                        "Where every candidate fails with a higher probability, no retry is made.", "0.95"
+                    ),
+                    "rank_from": _option(
+                        "Similar attempts from which on a model chooses among what the playbook proposes.",
+                        "50",
+                    ),
+                    "free_from": _option(
+                        "Similar attempts from which on a model chooses any configuration inside the limits, "
+                        "or none.",
+                        "500",
+                    ),
                     "stall_timeout": _option(
                         "End an application that waited this long without any progress, such as 15m. "
                         "Empty: never.",

@@ -13,7 +13,16 @@ from airflow_autoremed.airflow import handover as handovers
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.airflow.handover import Handover
 from airflow_autoremed.airflow.options import settings, store_url
-from airflow_autoremed.types import UNKNOWN, AttemptId, Conf, Decision, EvidenceLine, Patch, TaskRecord
+from airflow_autoremed.types import (
+    UNKNOWN,
+    AttemptId,
+    Conf,
+    Decision,
+    EvidenceLine,
+    Patch,
+    RecordedAttempt,
+    TaskRecord,
+)
 
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.lifecycle import RunningAttempt
@@ -63,9 +72,9 @@ class Recorder:
         from airflow_autoremed.airflow import unclassified
         from airflow_autoremed.history.records import Verdict
 
-        excerpt = _mask(running.tap.excerpt())
+        excerpt = mask(running.tap.excerpt())
         nameless = decision.classification.category == UNKNOWN
-        seen = unclassified.look([_mask(exception), excerpt]) if nameless else unclassified.Unclassified()
+        seen = unclassified.look([mask(exception), excerpt]) if nameless else unclassified.Unclassified()
         verdict = Verdict(
             _masked(decision),
             running.mode,
@@ -120,6 +129,10 @@ class Recorder:
             )
 
         return self._ask(read)
+
+    def task_history(self, attempt: AttemptId, most: int) -> tuple[RecordedAttempt, ...]:
+        """Earlier attempts of the task, of other runs too; none where the store cannot be asked."""
+        return self._ask(lambda store: store.task_history(attempt, most)) or ()
 
     def succeeded(self, attempt: AttemptId) -> bool | None:
         """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
@@ -275,11 +288,11 @@ def _named(attempt: AttemptId) -> str:
 
 def _masked(decision: Decision) -> Decision:
     cause = decision.classification
-    lines = tuple(EvidenceLine(line.number, _mask(line.text), line.source) for line in cause.lines)
+    lines = tuple(EvidenceLine(line.number, mask(line.text), line.source) for line in cause.lines)
     return replace(
         decision,
         conf=_masked_conf(decision.conf),
-        reason=_mask(decision.reason),
+        reason=mask(decision.reason),
         classification=replace(cause, lines=lines, runners_up=()),
     )
 
@@ -291,10 +304,10 @@ def _masked_conf(conf: Conf) -> dict[str, str]:
 
 def _mask_value(key: str, value: str) -> str:
     words = ("password", "secret", "token", "credential", "key", "passphrase")
-    return "***" if any(word in key.lower() for word in words) else _mask(value)
+    return "***" if any(word in key.lower() for word in words) else mask(value)
 
 
-def _mask(value: Any) -> str:
+def mask(value: Any) -> str:
     from airflow_autoremed.airflow.compat import redact
     from airflow_autoremed.failures import mask_secrets
 

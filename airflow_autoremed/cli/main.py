@@ -10,6 +10,7 @@ from airflow_autoremed.cli.db import db_app
 from airflow_autoremed.cli.demo import demo
 from airflow_autoremed.cli.doctor import doctor
 from airflow_autoremed.cli.history import history, show
+from airflow_autoremed.cli.models import models_app, train
 from airflow_autoremed.cli.patches import patches_app
 from airflow_autoremed.cli.recommend import recommend
 from airflow_autoremed.cli.rules import rules_app
@@ -21,10 +22,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, classify, recommend, history, show, doctor):
+for command in (demo, classify, recommend, history, show, doctor, train):
     app.command()(command)
 app.add_typer(rules_app)
 app.add_typer(patches_app)
+app.add_typer(models_app)
 app.add_typer(db_app)
 
 

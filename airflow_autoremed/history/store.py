@@ -23,7 +23,15 @@ from airflow_autoremed.history.records import (
     StoreError,
     Verdict,
 )
-from airflow_autoremed.types import AttemptId, Ceilings, PastAttempt, Patch, PatchRules, PatchState
+from airflow_autoremed.types import (
+    AttemptId,
+    Ceilings,
+    PastAttempt,
+    Patch,
+    PatchRules,
+    PatchState,
+    RecordedAttempt,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -263,6 +271,17 @@ class Store:
             from airflow_autoremed.history import reading
 
             return database.read(lambda c: reading.past_attempts(c, self.deployment, attempt))
+
+        return self._do(work)
+
+    def task_history(self, attempt: AttemptId, most: int) -> tuple[RecordedAttempt, ...]:
+        """The latest *most* attempts of the task whose end is known, of other runs too, oldest first; without
+        *attempt* itself."""
+
+        def work(database: Database) -> tuple[RecordedAttempt, ...]:
+            from airflow_autoremed.history import learning
+
+            return database.read(lambda c: learning.of_task(c, self.deployment, attempt, most))
 
         return self._do(work)
 

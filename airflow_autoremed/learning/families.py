@@ -244,7 +244,7 @@ def _sum_of_boxes(
             np.add.at(flat, at, -amount if bits.sum() % 2 else amount)
         for axis in range(len(shape)):
             np.cumsum(total, axis=axis, out=total)
-    return np.ascontiguousarray(total[tuple(slice(0, length) for length in shape)])
+    return np.array(total[tuple(slice(0, length) for length in shape)])
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class Constant:
     def rows(self, rows: NDArray[np.float32]) -> Array:
         return np.full(len(rows), self.value)
 
-    def lattice(self, row: NDArray[np.float32], along: Along) -> Array:  # noqa: ARG002 - one of several heads
+    def lattice(self, row: NDArray[np.float32], along: Along) -> Array:
         return np.full(shape_of(along), self.value)
 
 
@@ -311,7 +311,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Head:
     if any(array.dtype.kind == "f" and np.isnan(array).any() for array in mine.values()):
         raise ValueError("it holds numbers that are none")
     try:
-        head = _BUILDERS[form](mine)
+        head: Head = _BUILDERS[form](mine)
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"an array is missing or of the wrong shape: {error!r}") from None
     return head
@@ -362,7 +362,7 @@ def _trees(mine: Mapping[str, NDArray[Any]]) -> Trees:
     roots = mine["roots"]
     if len(roots) and not (0 <= roots.min() <= roots.max() < nodes):
         raise ValueError("its trees have no roots")
-    return Trees(roots, *(mine[name] for name in names), offset=float(mine["offset"]))
+    return Trees(roots=roots, offset=float(mine["offset"]), **{name: mine[name] for name in names})
 
 
 _BUILDERS: dict[str, Any] = {

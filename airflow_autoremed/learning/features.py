@@ -149,6 +149,11 @@ class TaskMemory:
         known = passed if len(passed) else self._seconds[np.isfinite(self._seconds)]
         return float(np.median(known)) if len(known) else math.nan
 
+    def last_failure(self, coming: RecordedAttempt) -> RecordedAttempt | None:
+        """The failed try of the same task instance that *coming* follows; ``None`` for a first try."""
+        before = self._instance(coming)
+        return before[-1] if before else None
+
     def row(self, coming: RecordedAttempt) -> Row:
         """The row of *coming*, which is not in the memory yet."""
         row = np.full(WIDTH, np.nan, dtype=np.float32)

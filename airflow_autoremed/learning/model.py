@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from airflow_autoremed.learning.families import Head
+    from airflow_autoremed.learning.families import Along, Head
 
 log = logging.getLogger(__name__)
 
@@ -71,21 +71,32 @@ class Model:
         """
         import numpy as np
 
-        from airflow_autoremed.learning.families import sigmoid
         from airflow_autoremed.learning.features import MEMORY_KEYS, TaskMemory
 
         memory = TaskMemory.of(question.past)
         row = memory.row(question.coming)
         along = memory.along(question.coming, question.axes)
-        fails = sigmoid(self.slope * self.fails.lattice(row, along) + self.offset)
-        for number, axis in enumerate(question.axes):
-            if axis.key.replace("spark.yarn.", "spark.") in MEMORY_KEYS:
-                fails = np.flip(np.maximum.accumulate(np.flip(fails, number), axis=number), number)
+        of_memory = [axis.key.replace("spark.yarn.", "spark.") in MEMORY_KEYS for axis in question.axes]
+        fails = self.on_lattice(row, along, of_memory)
         usual = memory.usual_duration_s
         seconds = (usual if usual > 0 else self.usual_duration_s) * np.exp(
             np.clip(self.duration.lattice(row, along), -7, 7)
         )
         return Prediction(fails, seconds, self._similar(question), self.name)
+
+    def on_lattice(
+        self, row: NDArray[np.float32], along: Along, memory: Sequence[bool]
+    ) -> NDArray[np.float64]:
+        """Probabilities of failing for every combination, falling along the axes of *memory*."""
+        import numpy as np
+
+        from airflow_autoremed.learning.families import sigmoid
+
+        fails = sigmoid(self.slope * self.fails.lattice(row, along) + self.offset)
+        for number, falls in enumerate(memory):
+            if falls:
+                fails = np.flip(np.maximum.accumulate(np.flip(fails, number), axis=number), number)
+        return fails
 
     def _similar(self, question: Question) -> int:
         """Attempts like this one: of its cause where it follows a failure, else of its task."""
@@ -136,14 +147,16 @@ def read(directory: Path | str) -> Model:
     arrays = _arrays(folder, manifest)
     try:
         similar = {str(key): int(count) for key, count in dict(manifest["similar"]).items()}
-        calibration = [float(manifest[name]) for name in ("slope", "offset", "usual_duration_s")]
-        if not all(abs(number) < 1e9 for number in calibration) or calibration[0] < 0 or calibration[2] <= 0:
+        slope, offset, usual = (float(manifest[name]) for name in ("slope", "offset", "usual_duration_s"))
+        if not all(abs(number) < 1e9 for number in (slope, offset, usual)) or slope < 0 or usual <= 0:
             raise ValueError("its calibration is out of range")
         return Model(
             str(manifest["name"]),
             families.from_arrays(arrays, "fails"),
             families.from_arrays(arrays, "duration"),
-            *calibration,
+            slope,
+            offset,
+            usual,
             similar=similar,
             manifest=manifest,
         )
@@ -176,7 +189,8 @@ def write(model: Model, folder: Path) -> None:
 
     folder.mkdir(parents=True)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **to_arrays(model.fails, "fails"), **to_arrays(model.duration, "duration"))
+    arrays: dict[str, Any] = {**to_arrays(model.fails, "fails"), **to_arrays(model.duration, "duration")}
+    np.savez_compressed(buffer, **arrays)
     raw = buffer.getvalue()
     (folder / ARRAYS).write_bytes(raw)
     manifest = {

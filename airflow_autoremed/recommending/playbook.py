@@ -351,15 +351,22 @@ def _unchanged(plan: Plan, reason: str) -> Recommendation:
 
 
 def _changed(plan: Plan) -> Recommendation:
+    return described(plan.conf, plan.baseline, plan.effective, plan.notes)
+
+
+def described(
+    conf: Conf, baseline: Conf, effective: Conf, notes: Sequence[str], decided_by: str = "playbook"
+) -> Recommendation:
+    """The recommendation of *conf*, saying what differs from what failed (*effective*)."""
     changes = {
-        key: (plan.baseline.get(key), value)
-        for key, value in sorted(plan.conf.items())
-        if plan.baseline.get(key) != value
+        key: (baseline.get(key), value) for key, value in sorted(conf.items()) if baseline.get(key) != value
     }
     new = [
-        f"{key} {plan.effective.get(key, '(not set)')} -> {value}"
-        for key, value in sorted(plan.conf.items())
-        if plan.effective.get(key) != value
+        f"{key} {effective.get(key, '(not set)')} -> {value}"
+        for key, value in sorted(conf.items())
+        if effective.get(key) != value
     ]
-    notes = f" ({'; '.join(plan.notes)})" if plan.notes else ""
-    return Recommendation(plan.conf, f"The next try runs with {', '.join(new)}{notes}.", changes)
+    added = f" ({'; '.join(notes)})" if notes else ""
+    return Recommendation(
+        conf, f"The next try runs with {', '.join(new)}{added}.", changes, decided_by=decided_by
+    )

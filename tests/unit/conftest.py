@@ -128,13 +128,14 @@ def airflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 def forget() -> None:
     """Forget what a worker process keeps between the tasks it runs."""
-    from airflow_autoremed.airflow import lifecycle
+    from airflow_autoremed.airflow import insights, lifecycle
     from airflow_autoremed.airflow.options import settings
     from airflow_autoremed.airflow.recorder import Recorder
 
     lifecycle._running.clear()
     settings.cache_clear()
     Recorder.current.cache_clear()
+    insights._champion.cache_clear()
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""Which models there are, and which of them decides.
+
+A directory (``[autoremed] models_path``) with one directory for each model, and ``champion.json``, which names the
+one in use and those before it. Workers read it, the training job writes it; where they are on different machines,
+it has to be a directory that both see.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from airflow_autoremed.learning.model import MANIFEST, UnusableModelError, load, read, read_manifest
+from airflow_autoremed.types import Predictor
+
+CHAMPION = "champion.json"
+_MOST_BEFORE = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the registry."""
+
+    name: str
+    folder: Path
+    champion: bool
+    manifest: Mapping[str, Any]
+    fault: str = ""
+    """Why it cannot be used."""
+
+
+def champion(models: Path | str) -> Predictor | None:
+    """The model that decides; ``None`` where there is none that can be used. Never raises."""
+    name = _named(Path(models))
+    return None if name is None else load(Path(models) / name)
+
+
+def champion_name(models: Path) -> str | None:
+    """The name of the model in use."""
+    return _named(models)
+
+
+def before(models: Path) -> list[str]:
+    """The models that decided before the present one, the latest first."""
+    return [str(each) for each in _state(models).get("before", [])]
+
+
+def entries(models: Path) -> list[Entry]:
+    """All models, the latest first."""
+    chosen = _named(models)
+    found = []
+    for manifest in sorted(models.glob(f"*/{MANIFEST}"), reverse=True):
+        folder = manifest.parent
+        try:
+            content, fault = read_manifest(folder), ""
+            read(folder)
+        except UnusableModelError as error:
+            fault = str(error)
+            try:
+                content = read_manifest(folder)
+            except UnusableModelError:
+                content = {}
+        found.append(Entry(folder.name, folder, folder.name == chosen, content, fault))
+    return found
+
+
+def promote(models: Path, name: str, *, who: str, why: str) -> None:
+    """Let the model *name* decide from now on.
+
+    :raises UnusableModelError: when it cannot be used.
+    """
+    read(models / name)
+    earlier = [each for each in (_named(models), *before(models)) if each and each != name]
+    _write(models, name, earlier, who, why)
+
+
+def rollback(models: Path, *, who: str, why: str) -> str | None:
+    """Let the model before the present one decide; without one, none does (the playbook then decides alone).
+
+    :return: the name of the model that decides now.
+    """
+    earlier = [each for each in before(models) if (models / each / MANIFEST).is_file()]
+    name = earlier[0] if earlier else None
+    _write(models, name, earlier[1:], who, why)
+    return name
+
+
+def _named(models: Path) -> str | None:
+    if not os.path.isfile(models / CHAMPION):  # noqa: PTH113 - the cheapest look, in every failing task
+        return None
+    name = _state(models).get("name")
+    # A name, never a path: the file is no way out of the directory.
+    return Path(name).name if isinstance(name, str) and name else None
+
+
+def _state(models: Path) -> dict[str, Any]:
+    try:
+        state = json.loads((models / CHAMPION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _write(models: Path, name: str | None, earlier: list[str], who: str, why: str) -> None:
+    models.mkdir(parents=True, exist_ok=True)
+    state = {
+        "name": name,
+        "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "who": who,
+        "why": why,
+        "before": earlier[:_MOST_BEFORE],
+    }
+    unfinished = models / f".{CHAMPION}.{os.getpid()}"
+    try:
+        unfinished.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(models / CHAMPION)
+    finally:
+        unfinished.unlink(missing_ok=True)
