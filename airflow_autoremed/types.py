@@ -442,6 +442,9 @@ class RecordedAttempt:
     """Setting to the bytes that were used of it at most, where that was measured. Of a killed process a lower
     bound."""
     input_bytes: float | None = None
+    signs: Mapping[str, float] = field(default_factory=dict)
+    """What else its event log says: ``spill_bytes``, ``shuffle_bytes``, ``gc_share`` (0 to 1), ``skew`` (longest over
+    median task time), ``stages``, ``executors_lost``. Empty without a log."""
 
 
 @dataclass(frozen=True)

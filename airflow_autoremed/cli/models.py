@@ -73,6 +73,7 @@ def train(
                 objective=settings.objective,
                 seed=seed,
                 promote=promote,
+                by_task=True,
                 say=status.update,
             )
     except (SettingsError, StoreError, TooLittleHistoryError) as error:

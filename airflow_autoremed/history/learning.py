@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
-from airflow_autoremed.history import encoding, schema, urls
+from airflow_autoremed.history import encoding, metrics, schema, urls
 from airflow_autoremed.history.database import make_engine
 from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.types import AttemptId, RecordedAttempt
@@ -55,7 +55,9 @@ def of_task(
         .order_by(_attempts.c.recorded_at.desc())
         .limit(most)
     )
-    return tuple(record(row) for row in reversed(connection.execute(query).all()))
+    rows = connection.execute(query).all()
+    runs = metrics.runs_of(connection, [row.key for row in rows])
+    return tuple(metrics.with_runs(record(row), runs.get(row.key, ())) for row in reversed(rows))
 
 
 def everything(url: str, deployment: str, since: datetime | None = None) -> Iterator[RecordedAttempt]:
@@ -74,9 +76,13 @@ def everything(url: str, deployment: str, since: datetime | None = None) -> Iter
         query = query.where(_attempts.c.recorded_at >= encoding.to_text(since))
     engine = make_engine(url, _PATIENCE_S, statements_s=_LONGEST_QUERY_S)
     try:
-        with engine.connect() as connection:
-            for row in connection.execution_options(stream_results=True, yield_per=_PAGE).execute(query):
-                yield record(row)
+        # Two connections: some servers cannot be asked anything else on one whose answer is still being read.
+        with engine.connect() as reading, engine.connect() as asking:
+            rows = reading.execution_options(stream_results=True, yield_per=_PAGE).execute(query)
+            for part in rows.partitions(_PAGE):
+                runs = metrics.runs_of(asking, [row.key for row in part])
+                for row in part:
+                    yield metrics.with_runs(record(row), runs.get(row.key, ()))
     except SQLAlchemyError as error:
         told = getattr(error, "orig", None) or error
         raise StoreError(f"the store {urls.mask(url, url)} cannot be read: {told}") from None

@@ -177,6 +177,17 @@ def with_runs(record: RecordedAttempt, runs: Sequence[RunMetrics]) -> RecordedAt
         user=record.user or next((run.user for run in runs if run.user), ""),
         peaks={**used(*runs), **record.peaks},
         input_bytes=float(sum(run.input_bytes for run in runs)),
+        signs={
+            "spill_bytes": float(sum(run.memory_spilled + run.disk_spilled for run in runs)),
+            "shuffle_bytes": float(sum(run.shuffle_read_bytes for run in runs)),
+            "stages": float(sum(run.stages for run in runs)),
+            "executors_lost": float(sum(run.executors_lost for run in runs)),
+            **{
+                name: max(known)
+                for name in ("gc_share", "skew")
+                if (known := [value for run in runs if (value := getattr(run, name)) is not None])
+            },
+        },
     )
 
 

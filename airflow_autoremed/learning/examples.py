@@ -7,6 +7,7 @@ The attempts of one task are all that an example needs, so the pass can be made 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -55,13 +56,21 @@ class Refused:
         return ", ".join(f"{count} {why}" for why, count in self.reasons.most_common())
 
 
-def examples(records: Iterable[RecordedAttempt], refused: Refused | None = None) -> Iterator[Example]:
+def examples(
+    records: Iterable[RecordedAttempt], refused: Refused | None = None, *, by_task: bool = False
+) -> Iterator[Example]:
     """One example for each attempt whose end is known.
 
     :param records: in any order; of one task they are held in memory together.
     :param refused: counts what is nonsense and left out: no end, twice the same, negative or absurd durations.
+    :param by_task: whether the attempts of each task stand together, as the store gives them: then only one task at
+        a time is held in memory.
     """
     counted = refused if refused is not None else Refused()
+    if by_task:
+        for _, attempts in itertools.groupby(records, key=task_key):
+            yield from of_task(attempts, counted)
+        return
     tasks: dict[tuple[str, str], list[RecordedAttempt]] = {}
     for record in records:
         tasks.setdefault(task_key(record), []).append(record)

@@ -49,6 +49,8 @@ KEYS = (
 MEMORY_KEYS = frozenset(KEYS[:6])
 """More of one of these, and of nothing else, never makes a failure likelier."""
 RELATIONS = ("size", "to_declared", "to_failed", "to_passed", "to_peak")
+SIGNS = ("spill_bytes", "shuffle_bytes", "gc_share", "skew", "stages", "executors_lost")
+"""Of the event log of the task's latest attempt that has one; all but the share as ``log2(1 + x)``."""
 CONTEXT = (
     "try_number",
     "same_cause_before",
@@ -59,6 +61,7 @@ CONTEXT = (
     "last_to_usual_duration",
     "input_to_usual",
     "of_memory",
+    *SIGNS,
 )
 HASHED = 32
 WINDOW = 40
@@ -118,6 +121,7 @@ class TaskMemory:
         self._seconds = np.full(WINDOW, np.nan)
         self._inputs = np.full(WINDOW, np.nan)
         self._records: list[RecordedAttempt | None] = [None] * WINDOW
+        self._signs = (math.nan,) * len(SIGNS)
         self._count = 0
 
     @classmethod
@@ -140,6 +144,8 @@ class TaskMemory:
         self._seconds[at] = _positive(record.duration_s)
         self._inputs[at] = _positive(record.input_bytes)
         self._records[at] = record
+        if record.signs:
+            self._signs = tuple(_sign(name, record.signs.get(name)) for name in SIGNS)
         self._count += 1
 
     @property
@@ -178,6 +184,7 @@ class TaskMemory:
             if coming.input_bytes and len(inputs)
             else math.nan,
             float(cause is not None and ("oom" in cause or "memory" in cause)),
+            *self._signs,
         )
         now = sizes(coming.effective)
         for column, reference in enumerate(self._references(coming, cause)):
@@ -262,6 +269,12 @@ def _largest(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _positive(value: float | None) -> float:
     return float(value) if value is not None and value > 0 and math.isfinite(value) else math.nan
+
+
+def _sign(name: str, value: float | None) -> float:
+    if value is None or not 0 <= value < math.inf:
+        return math.nan
+    return value if name == "gc_share" else math.log2(1 + value)
 
 
 def _names(coming: RecordedAttempt, last: RecordedAttempt | None) -> NDArray[np.float64]:

@@ -53,17 +53,19 @@ def run(
     objective: Objective,
     seed: int = 0,
     promote: bool = True,
+    by_task: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Train on *records*, audit, write the model to *models* and, where it passed, let it decide.
 
+    :param by_task: whether the attempts of each task stand together.
     :param say: is told what is being done.
     :raises TooLittleHistoryError: when there is too little to learn from.
     """
     refused = Refused()
     say("reading the history")
     return from_training_set(
-        TrainingSet.of(examples(records, refused)),
+        TrainingSet.of(examples(records, refused, by_task=by_task)),
         models,
         objective=objective,
         seed=seed,
