@@ -10,6 +10,7 @@ from airflow_autoremed.cli.db import db_app
 from airflow_autoremed.cli.demo import demo
 from airflow_autoremed.cli.doctor import doctor
 from airflow_autoremed.cli.history import history, show
+from airflow_autoremed.cli.ingest import ingest_app
 from airflow_autoremed.cli.models import models_app, train
 from airflow_autoremed.cli.patches import patches_app
 from airflow_autoremed.cli.recommend import recommend
@@ -28,6 +29,7 @@ app.add_typer(rules_app)
 app.add_typer(patches_app)
 app.add_typer(models_app)
 app.add_typer(db_app)
+app.add_typer(ingest_app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -19,7 +19,7 @@ from airflow_autoremed.spark.event_log_tallies import Containers, Peaks, Skew
 from airflow_autoremed.spark.keys import PATCHABLE, SIZED_FLAGS
 from airflow_autoremed.types import RunMetrics
 
-__all__ = ["EventLog", "EventLogError", "RunReader", "read_event_log"]
+__all__ = ["EventLog", "EventLogError", "RunReader", "kept_value", "read_event_log"]
 
 _MAX_REASON = 2000
 
@@ -172,7 +172,7 @@ class RunReader:
         pairs = properties.items() if isinstance(properties, Mapping) else properties
         conf = {}
         for key, value in pairs:
-            kept = _kept(key, str(value))
+            kept = kept_value(key, str(value))
             if kept:
                 conf[key] = kept
         self._metrics = replace(self._metrics, conf=conf)
@@ -352,8 +352,8 @@ def _event_name(line: bytes) -> str | None:
     return line[len(_BEGINNING) : end].decode("ascii", errors="replace") if end > 0 else None
 
 
-def _kept(key: str, value: str) -> str:
-    """What is kept of a setting. Of JVM options the sizes: others are many, and may hold secrets."""
+def kept_value(key: str, value: str) -> str:
+    """What is kept of a setting; empty: nothing. Of JVM options the sizes: others are many, and may hold secrets."""
     if key in PATCHABLE and PATCHABLE[key].kind == "jvm_flags":
         value = " ".join(word for word in value.split() if word.startswith(SIZED_FLAGS))
     elif key not in PATCHABLE and key not in _KEPT_KEYS and not key.startswith(_KEPT_PREFIXES):

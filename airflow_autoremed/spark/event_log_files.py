@@ -112,19 +112,21 @@ def _inside(listing: _Local | _Remote, folder: _Entry) -> Iterator[EventLog | Ev
 
 
 def _in_order(entries: Sequence[_Entry]) -> list[_Entry]:
+    by_name = {entry.name: entry for entry in entries}
+    return [by_name[name] for name in in_order(list(by_name))]
+
+
+def in_order(names: Sequence[str]) -> list[str]:
     """The parts of a rolling log that count, first to last: from the last compacted one on, which holds what is
-    left of those before it."""
+    left of those before it. Other names are left out."""
     numbered = []
-    for entry in entries:
-        match = _PART.fullmatch(entry.name)
+    for name in names:
+        match = _PART.fullmatch(name)
         if match is not None:
-            numbered.append((int(match["index"]), entry.name.endswith(_COMPACTED), entry))
-    numbered.sort(key=lambda each: each[:2])
-    compacted = [index for index, is_compacted, _ in numbered if is_compacted]
-    start = max(compacted, default=-1)
-    return [
-        entry for index, is_compacted, entry in numbered if index > start or (index == start and is_compacted)
-    ]
+            numbered.append((int(match["index"]), name.endswith(_COMPACTED), name))
+    numbered.sort()
+    start = max((index for index, compacted, _ in numbered if compacted), default=-1)
+    return [name for index, compacted, name in numbered if index > start or (index == start and compacted)]
 
 
 def _log(name: str, parts: Sequence[_Entry]) -> EventLog:

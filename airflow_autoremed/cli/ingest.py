@@ -1,0 +1,246 @@
+"""``autoremed ingest``: the history from what there is already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from airflow_autoremed import settings as settings_module
+from airflow_autoremed.cli.progress import Bar
+from airflow_autoremed.cli.stores import look_at, store_url
+from airflow_autoremed.history import StoreError, urls
+from airflow_autoremed.settings import SettingsError, parse_duration
+
+if TYPE_CHECKING:
+    from airflow_autoremed.history.database import Database
+    from airflow_autoremed.ingestion.event_logs import Ingested, Source
+    from airflow_autoremed.ingestion.web import Web
+    from airflow_autoremed.spark.event_log import EventLogError
+
+_CANNOT = 2
+_LOCK_WAIT_S = 60.0
+
+ingest_app = typer.Typer(
+    name="ingest",
+    help="Fill the history from event logs and from Airflow's own history.",
+    no_args_is_help=True,
+)
+
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="SQLAlchemy URL of the store, if not the configured one.")
+]
+
+
+@ingest_app.callback()
+def ingest() -> None:
+    """Fill the history from event logs and from Airflow's own history."""
+
+
+@ingest_app.command()
+def eventlogs(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Event logs, or directories of them: local paths or URLs (s3://bucket/spark-logs).",
+        ),
+    ] = None,
+    history_server: Annotated[
+        str | None,
+        typer.Option("--history-server", help="Address of a Spark History Server to ask.", metavar="URL"),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a History Server: only applications that started so long ago, such as 30d.",
+            metavar="AGE",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do not check the server's certificate.")
+    ] = False,
+    url: StoreOption = None,
+) -> None:
+    """Record what Spark event logs say: peaks, spill, skew, executors lost, cost; plain, zstd, lz4, snappy, gzip,
+    rolling or still in progress.
+
+    May be broken off and run again: what has not changed is not read again. A damaged log is named and skipped;
+    exits with 2 when nothing could be read.
+    """
+    if not places and not history_server:
+        _fail("name event logs, directories of them, or --history-server URL")
+    console = Console(highlight=False, emoji=False)
+    counts: Counter[str] = Counter()
+    with _database(url) as (database, deployment, name):
+        for fate in _logs(database, deployment, places or (), history_server, since, insecure, console):
+            counts[fate.fate.value] += 1
+            counts["matched"] += fate.matched
+            if fate.problem:
+                _complain(fate.problem)
+    _say(_summary(counts, name))
+    if counts["damaged"] and not (counts["recorded"] + counts["no news"] + counts["unchanged"]):
+        raise typer.Exit(_CANNOT)
+
+
+def _logs(
+    database: Database,
+    deployment: str,
+    places: Iterable[str],
+    history_server: str | None,
+    since: str | None,
+    insecure: bool,
+    console: Console,
+) -> Iterator[Ingested]:
+    from airflow_autoremed.ingestion import event_logs
+
+    sources = list(event_logs.sources_in(places))
+    total = sum(getattr(source, "size", 0) for source in sources)
+    with Bar(console, "reading", total) as bar:
+        yield from event_logs.ingest(database, deployment, sources, bar.advance)
+    if history_server:
+        from airflow_autoremed.ingestion import history_server as server
+
+        with _web(history_server, insecure=insecure) as web:
+            age = parse_duration(since, where="--since") if since else None
+            from_then = datetime.now(timezone.utc) - timedelta(seconds=age) if age else None
+            remote: list[Source | EventLogError] = list(
+                server.sources_on(web, since=f"{from_then:%Y-%m-%d}" if from_then else "")
+            )
+            with Bar(console, "fetching", len(remote)) as bar:
+                for fate in event_logs.ingest(database, deployment, remote):
+                    bar.advance(1)
+                    yield fate
+
+
+def _summary(counts: Counter[str], name: str) -> str:
+    read = counts["recorded"] + counts["no news"]
+    parts = [f"{read:,} read", f"{counts['unchanged']:,} unchanged", f"{counts['damaged']:,} damaged"]
+    kept = f"{counts['recorded']:,} recorded in {name}"
+    return f"{', '.join(parts)}; {kept}, {counts['matched']:,} of them with the attempt that launched them."
+
+
+@ingest_app.command()
+def airflow(
+    server: Annotated[str, typer.Option("--url", help="Address of Airflow's API server or webserver.")],
+    user: Annotated[str, typer.Option(help="Name to log in with.", envvar="AUTOREMED_AIRFLOW_USER")] = "",
+    password: Annotated[
+        str, typer.Option(help="Better in the environment.", envvar="AUTOREMED_AIRFLOW_PASSWORD")
+    ] = "",
+    token: Annotated[
+        str,
+        typer.Option(help="Instead of both; better in the environment.", envvar="AUTOREMED_AIRFLOW_TOKEN"),
+    ] = "",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="How far back, such as 90d; else from where the last one came to, and 90d at first.",
+            metavar="AGE",
+        ),
+    ] = None,
+    operators: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--operator",
+            help="Name of an operator's class beside those that are known to launch Spark; repeatable.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do not check the server's certificate.")
+    ] = False,
+    url: StoreOption = None,
+) -> None:
+    """Record the tries of Spark tasks that Airflow's own history has: when they began, how they ended, and what
+    their rendered configuration was. Works with Airflow 2.11 (API v1) and 3.x (v2).
+
+    May be broken off and run again: it goes on where it came to. What a try recorded of itself is never changed.
+    """
+    from airflow_autoremed.ingestion import airflow_history
+    from airflow_autoremed.platforms import supported_operators
+
+    now = datetime.now(timezone.utc)
+    names = {each.rpartition(".")[2] for each in supported_operators()} | set(operators or ())
+    console = Console(highlight=False, emoji=False)
+    last = airflow_history.Progress(now, 0, 0, 0)
+    problems = 0
+    with _database(url) as (database, deployment, name):
+        age = parse_duration(since, where="--since") if since else None
+        begin = now - timedelta(seconds=age) if age else None
+        with _web(server, user=user, password=password, token=token, insecure=insecure) as web:
+            api = airflow_history.connect(web, user=user, password=password)
+            with Bar(console, "asking", 0) as bar:
+                for news in airflow_history.ingest(
+                    database, deployment, api, names, since=begin, default_since=now - timedelta(days=90)
+                ):
+                    if isinstance(news, airflow_history.Problem):
+                        problems += 1
+                        _complain(news.what)
+                        continue
+                    bar.advance(news.seen - last.seen)
+                    last = news
+        from airflow_autoremed.history.metrics import match_again
+
+        matched = match_again(database, deployment)
+    _say(
+        f"{last.seen:,} task instances seen, {last.attempts:,} tries of Spark tasks, {last.new:,} of them news, in "
+        f"{name}." + (f" {matched:,} applications now have their attempt." if matched else "")
+    )
+    if problems and not last.attempts:
+        raise typer.Exit(_CANNOT)
+
+
+def _web(server: str, *, user: str = "", password: str = "", token: str = "", insecure: bool = False) -> Web:
+    from airflow_autoremed.ingestion.web import Web
+
+    return Web(server, user=user, password=password, token=token, verify=not insecure)
+
+
+@contextmanager
+def _database(given: str | None) -> Iterator[tuple[Database, str, str]]:
+    """The store, the deployment, and how the store is called; errors end the command in one line."""
+    from airflow_autoremed.ingestion.web import WebError
+
+    where = name = ""
+    database: Database | None = None
+    try:
+        settings = settings_module.load()
+        where = urls.normalise(given or store_url(settings))
+        name = urls.masked(where)
+        look_at(where, settings.store_deadline)  # soon, when it cannot be reached
+        from airflow_autoremed.history.database import Database as Opened
+
+        database = Opened(where, _LOCK_WAIT_S)
+        yield database, settings.deployment, name
+    except (SettingsError, WebError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("stopped; what was recorded stays, and running the command again goes on from there")
+    except typer.Exit:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises; it may spell the password out
+        told = getattr(error, "orig", None) or error
+        text = " ".join(str(told).split()) or type(told).__name__
+        kind = "" if isinstance(told, StoreError) else f"{type(told).__name__}: "
+        _fail(f"the store{name and ' '}{name} cannot be used: {urls.mask(kind + text, where)}")
+    finally:
+        if database is not None:
+            database.close()
+
+
+def _say(message: str) -> None:
+    Console().print(Text(message), soft_wrap=True)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(Text(f"autoremed ingest: {message}"), soft_wrap=True)
+
+
+def _fail(message: str) -> NoReturn:
+    _complain(message)
+    raise typer.Exit(_CANNOT)

@@ -1,0 +1,134 @@
+"""From event logs to the history, one after the other. May be broken off and done again at any time: a log that has
+not changed since is not read again, and an application is one row whatever the number of its logs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_autoremed.failures import mask_secrets
+from airflow_autoremed.spark.event_log import EventLog, EventLogError, read_event_log
+from airflow_autoremed.spark.event_log_files import find_event_logs, is_remote
+from airflow_autoremed.types import AttemptId, RunMetrics
+
+if TYPE_CHECKING:
+    from airflow_autoremed.history.database import Database
+
+
+@dataclass(frozen=True)
+class Source:
+    """A log that can be fetched."""
+
+    name: str
+    """Where it is, for people."""
+    stamp: str
+    """Changes when the log does."""
+    size: int
+    """Bytes to be read, where that is known beforehand; else 0."""
+    fetch: Callable[[], AbstractContextManager[EventLog]]
+    """Makes it readable; raises EventLogError where it cannot."""
+
+
+class Fate(str, Enum):
+    """What became of a log."""
+
+    RECORDED = "recorded"
+    UNCHANGED = "unchanged"
+    """Read before, and the same since."""
+    NO_NEWS = "no news"
+    """Another log of the same application said as much."""
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of a log."""
+
+    name: str
+    fate: Fate
+    run: RunMetrics | None = None
+    attempt: AttemptId | None = None
+    matched: bool = False
+    """Whether the attempt that launched the application is known."""
+    problem: str = ""
+
+
+def sources_in(places: Iterable[str]) -> Iterator[Source | EventLogError]:
+    """The logs that local paths and fsspec URLs stand for, or why they stand for none."""
+    for found in find_event_logs(list(places)):
+        if isinstance(found, EventLogError):
+            yield found
+            continue
+        name = found.name if is_remote(found.name) else str(Path(found.name).expanduser().absolute())
+        yield Source(name, found.stamp, found.size, lambda log=found: nullcontext(log))  # type: ignore[misc]
+
+
+def ingest(
+    database: Database,
+    deployment: str,
+    sources: Iterable[Source | EventLogError],
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[Ingested]:
+    """Read each log and record what it says; what became of it, one by one.
+
+    A log that cannot be read is told of, and the next one follows.
+
+    :param on_bytes: told of progress in the sizes of the sources.
+    :raises sqlalchemy.exc.SQLAlchemyError: when the store cannot be written.
+    """
+    from airflow_autoremed.history import metrics
+
+    for source in sources:
+        if isinstance(source, EventLogError):
+            yield Ingested("", Fate.DAMAGED, problem=str(source))
+            continue
+        log_key, log_stamp = _digest(source.name), _digest(source.stamp)
+        if database.read(lambda c, key=log_key: metrics.stamp_of(c, deployment, key)) == log_stamp:  # type: ignore[misc]
+            if on_bytes is not None:
+                on_bytes(source.size)
+            yield Ingested(source.name, Fate.UNCHANGED)
+            continue
+        try:
+            with source.fetch() as log:
+                run = measured(log, on_bytes)
+        except EventLogError as error:
+            yield Ingested(source.name, Fate.DAMAGED, problem=str(error))
+            continue
+        recorded = database.write(
+            lambda c, run=run, key=log_key, stamp=log_stamp: metrics.record_run(  # type: ignore[misc]
+                c, deployment, run, log_key=key, log_stamp=stamp
+            )
+        )
+        fate = Fate.RECORDED if recorded.news else Fate.NO_NEWS
+        yield Ingested(source.name, fate, run, recorded.attempt, recorded.matched)
+
+
+def measured(log: EventLog, on_bytes: Callable[[int], None] | None = None) -> RunMetrics:
+    """What *log* says, fit to be stored: secrets are masked, and the application has an id.
+
+    This is all that is done for a log, on one machine and on many.
+
+    :raises EventLogError: when nothing of it can be read.
+    """
+    run = read_event_log(log, on_bytes)
+    return replace(
+        run,
+        # Logs without the event that names the application are the rest of a rolling log.
+        app_id=run.app_id or Path(log.name.rstrip("/")).name,
+        failure=_masked(run.failure),
+        task_failure=_masked(run.task_failure),
+        executor_loss=_masked(run.executor_loss),
+    )
+
+
+def _masked(text: str | None) -> str | None:
+    return None if text is None else mask_secrets(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
