@@ -14,6 +14,7 @@ from airflow_autoremed.cli.ingest import ingest_app
 from airflow_autoremed.cli.models import models_app, train
 from airflow_autoremed.cli.patches import patches_app
 from airflow_autoremed.cli.recommend import recommend
+from airflow_autoremed.cli.replay import replay
 from airflow_autoremed.cli.rules import rules_app
 
 app = typer.Typer(
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, classify, recommend, history, show, doctor, train):
+for command in (demo, classify, recommend, history, show, doctor, train, replay):
     app.command()(command)
 app.add_typer(rules_app)
 app.add_typer(patches_app)

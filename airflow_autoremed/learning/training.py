@@ -116,6 +116,7 @@ def train(
             "failures": int(found.failed.sum()),
             "from": float(found.started_at[0]),
             "until": float(found.started_at[-1]),
+            "learned_until": float(middle.started_at[-1]),
             "seed": seed,
             "families": {
                 "fails": min((s for s in scores if s.head == "fails"), key=lambda s: s.loss).family,

@@ -1,0 +1,141 @@
+"""``autoremed replay``: what a policy would have decided on the recorded history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail
+from airflow_autoremed.cli.models import ModelsOption
+from airflow_autoremed.cli.stores import store_url as configured_store
+from airflow_autoremed.history.records import StoreError
+from airflow_autoremed.settings import SettingsError, parse_duration
+from airflow_autoremed.settings import load as load_settings
+
+_ERROR = 2
+
+
+def replay(
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only failures of this past, such as 90d.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Name of a model; default: the one that decides.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also draw the result to this PNG or SVG file.")
+    ] = None,
+    output: FormatOption = Format.TABLE,
+    store_url: StoreOption = None,
+    models: ModelsOption = None,
+) -> None:
+    """Put the recorded failures to the playbook and to a model: what would each have healed, saved or broken?
+
+    A model is judged only by failures that came after what it learned from. What nobody can know is given as bounds.
+    """
+    from airflow_autoremed import replay as replaying
+    from airflow_autoremed.history.learning import everything
+    from airflow_autoremed.learning import registry
+    from airflow_autoremed.learning.model import UnusableModelError, read
+
+    try:
+        settings = load_settings()
+        url = store_url or configured_store(settings)
+        past = parse_duration(since, where="--since")
+        folder = models or settings.models
+        name = model or registry.champion_name(folder)
+        predictor = None if name is None else read(folder / Path(name).name)
+    except (SettingsError, UnusableModelError) as error:
+        fail(str(error), _ERROR)
+    begin = 0.0 if past is None else (datetime.now(timezone.utc) - timedelta(seconds=past)).timestamp()
+    policies: dict[str, replaying.Policy] = {
+        "as Airflow does: the same again": replaying.blind,
+        "playbook": replaying.playbook(settings.limits),
+    }
+    if predictor is not None:
+        policies[f"playbook and model {name}"] = replaying.with_model(settings.limits)
+        begin = max(begin, float(predictor.manifest.get("learned_until", 0.0)))
+    try:
+        with Console(stderr=True).status("replaying"):
+            found = replaying.replay(
+                everything(url, settings.deployment),
+                policies,
+                replaying.describe,
+                prices=settings.prices,
+                predictor=predictor,
+                objective=settings.objective,
+                after=begin,
+            )
+    except StoreError as error:
+        fail(str(error), _ERROR)
+    if plot is not None:
+        _draw(plot, found)
+    if output is Format.JSON:
+        typer.echo(json.dumps({policy: asdict(tally) for policy, tally in found.items()}, indent=2))
+        return
+    _print(found, begin, settings.prices.currency)
+
+
+def _print(found: Mapping[str, Any], begin: float, currency: str) -> None:
+    console = Console()
+    judged = next(iter(found.values())).failures
+    if not judged:
+        console.print(
+            "No failure that another try followed"
+            + (f" since {datetime.fromtimestamp(begin, timezone.utc):%Y-%m-%d %H:%M} UTC" if begin else "")
+            + ": there is nothing to replay. Shadow mode and autoremed ingest fill the history."
+        )
+        return
+    table = Table(
+        "policy", "next try heals", "stops rightly", "stops wrongly", "fails for sure", "unknown", "cost"
+    )
+    for policy, tally in found.items():
+        least, most = tally.healed_bounds
+        share = f"{least:.1%}" if most - least < 5e-4 else f"{least:.1%} to {most:.1%}"
+        if tally.unknown and tally.expected_healed:
+            share += f" (about {(tally.healed + tally.expected_healed) / tally.failures:.1%})"
+        table.add_row(
+            policy,
+            share,
+            f"{tally.stopped_rightly:,}",
+            f"{tally.stopped_wrongly:,}",
+            f"{tally.failed:,}",
+            f"{tally.unknown:,}",
+            f"{tally.retry_cost:,.2f} {currency}",
+        )
+    console.print(table)
+    recorded = next(iter(found.values())).recorded_cost
+    console.print(
+        f"{judged:,} failures that another try followed; the tries after them cost {recorded:,.2f} {currency}. "
+        "Bounds: what a configuration that was never run would have done is not known."
+    )
+
+
+def _draw(path: Path, found: Mapping[str, Any]) -> None:
+    """Bars of the share healed, with the bounds, and of what was stopped."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        fail("--plot needs matplotlib: pip install 'airflow-autoremed[learning]'", _ERROR)
+    figure = Figure(figsize=(8, 1.2 + 0.7 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    for number, tally in enumerate(found.values()):
+        least, most = tally.healed_bounds
+        judged = max(1, tally.failures)
+        stopped = (tally.stopped_rightly + tally.stopped_wrongly) / judged
+        axes.barh(number, least, color="#2b7a4b", label="next try heals" if not number else None)
+        axes.barh(number, most - least, left=least, color="#a9d3b8", label="perhaps" if not number else None)
+        axes.barh(number, stopped, left=1 - stopped, color="#c9ccd1", label="stopped" if not number else None)
+    axes.set(xlim=(0, 1), xlabel="share of the failures that another try followed")
+    axes.set_yticks(range(len(found)), list(found))
+    axes.invert_yaxis()
+    axes.legend(loc="lower right", fontsize="small")
+    figure.savefig(path, dpi=120)
