@@ -154,6 +154,8 @@ class Recommendation:
 
 ANY = "*"
 """Every run, or every job fingerprint, in a scope of the kind ``task``: said, never left out."""
+RIGHT_SIZED = "right_sized"
+"""In place of a category, of a patch that gives a task less than it declares: the first failure takes it back."""
 ANY_MAP_INDEX = -2
 """Every mapped instance, in a scope of the kind ``task``. (-1 is Airflow's index of a task that is not mapped.)"""
 

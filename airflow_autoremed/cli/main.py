@@ -15,6 +15,7 @@ from airflow_autoremed.cli.models import models_app, train
 from airflow_autoremed.cli.patches import patches_app
 from airflow_autoremed.cli.recommend import recommend
 from airflow_autoremed.cli.replay import replay
+from airflow_autoremed.cli.rightsize import rightsize
 from airflow_autoremed.cli.rules import rules_app
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, classify, recommend, history, show, doctor, train, replay):
+for command in (demo, classify, recommend, history, show, doctor, train, replay, rightsize):
     app.command()(command)
 app.add_typer(rules_app)
 app.add_typer(patches_app)

@@ -101,7 +101,7 @@ def _print(found: Mapping[str, Any], begin: float, currency: str) -> None:
         least, most = tally.healed_bounds
         share = f"{least:.1%}" if most - least < 5e-4 else f"{least:.1%} to {most:.1%}"
         if tally.unknown and tally.expected_healed:
-            share += f" (about {(tally.healed + tally.expected_healed) / tally.failures:.1%})"
+            share += f" (the model says {(tally.healed + tally.expected_healed) / tally.failures:.1%})"
         table.add_row(
             policy,
             share,
@@ -137,5 +137,5 @@ def _draw(path: Path, found: Mapping[str, Any]) -> None:
     axes.set(xlim=(0, 1), xlabel="share of the failures that another try followed")
     axes.set_yticks(range(len(found)), list(found))
     axes.invert_yaxis()
-    axes.legend(loc="lower right", fontsize="small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False)
     figure.savefig(path, dpi=120)

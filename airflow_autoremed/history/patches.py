@@ -28,6 +28,7 @@ from airflow_autoremed.history.records import (
 from airflow_autoremed.types import (
     ANY,
     ANY_MAP_INDEX,
+    RIGHT_SIZED,
     AttemptId,
     Ceilings,
     Patch,
@@ -85,6 +86,43 @@ def propose(
         return
     put(connection, _patches, row, keep=("created_at",))
     _note(connection, key, name_of(attempt), None, PatchState.PROPOSED, why)
+
+
+def promote(
+    connection: Connection, deployment: str, patch: Patch, *, category: str, who: str, why: str
+) -> str:
+    """Put *patch*, whose scope is a task, in force for its coming runs; those in force before are superseded. The
+    key that it has from now on."""
+    scope = patch.scope
+    key = schema.digest(
+        deployment, category, scope.dag_id, scope.task_id, scope.map_index, encoding.to_text(_now())
+    )
+    for other in _in_force(connection, deployment, scope.dag_id, scope.task_id):
+        if other.map_index == scope.map_index:
+            change(connection, other, PatchState.SUPERSEDED, who, "another patch of the task took its place")
+    now = encoding.to_text(_now())
+    put(
+        connection,
+        _patches,
+        {
+            "key": key,
+            "kind": "task",
+            "deployment": deployment,
+            "dag_id": scope.dag_id,
+            "run_id": ANY,
+            "task_id": scope.task_id,
+            "map_index": scope.map_index,
+            "fingerprint": scope.fingerprint,
+            "from_try": patch.from_try,
+            "operations": encoding.to_json([dict(operation) for operation in patch.operations]),
+            "created_at": now,
+            "category": category,
+            "state": PatchState.PROMOTED.value,
+            "state_at": now,
+        },
+    )
+    _note(connection, key, who, None, PatchState.PROMOTED, why)
+    return key
 
 
 def withdraw(connection: Connection, key: str) -> None:
@@ -191,7 +229,11 @@ def _settle_task(
     rules: PatchRules,
     judge: Judge,
 ) -> list[str]:
-    if failed_for_it:
+    if row.category == RIGHT_SIZED:
+        if succeeded:
+            return []
+        why = "a run with less than it declares failed"
+    elif failed_for_it:
         why = f"a run that began with it failed of the cause that it is for ({row.category})"
     elif succeeded:
         keep, why = judge("keep", _record(connection, row, attempt, rules))

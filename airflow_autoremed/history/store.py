@@ -192,6 +192,18 @@ class Store:
 
         return self._do(work)
 
+    def promote_patch(self, patch: Patch, *, category: str, who: str, why: str) -> str:
+        """Put a patch for a whole task in force; its key."""
+
+        def work(database: Database) -> str:
+            from airflow_autoremed.history import patches
+
+            return database.write(
+                lambda c: patches.promote(c, self.deployment, patch, category=category, who=who, why=why)
+            )
+
+        return self._do(work)
+
     def end_patch(self, key: str, to: PatchState, *, who: str, why: str) -> bool:
         """Take a patch out of force; whether it was in force."""
 

@@ -110,6 +110,8 @@ def _plots(
         axes.hist(np.clip(error, 0.2, 5), bins=np.geomspace(0.2, 5, 41))
         axes.axvline(1, color="0.3", linewidth=1)
         axes.set(xscale="log", xlabel="predicted / actual duration", ylabel="attempts")
+        axes.set_xticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
+        axes.minorticks_off()
 
     return [
         drawn("Calibration on the newest attempts", calibration),

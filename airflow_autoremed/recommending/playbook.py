@@ -282,9 +282,14 @@ PLAYS: Mapping[str, Callable[[Plan], bool]] = {
 
 
 def _double(plan: Plan, key: str, role: Role) -> bool:
-    """Twice the heap that failed, at least 1 GiB more."""
+    """Twice the heap that failed, at least 1 GiB more, and at least what is declared."""
     floor = plan.floor(key)
-    return plan.grow(key, role, floor, max(2 * floor, floor + 1 * GIB))
+    return plan.grow(key, role, floor, max(2 * floor, floor + 1 * GIB, _declared_heap(plan, role)))
+
+
+def _declared_heap(plan: Plan, role: Role) -> float:
+    """What the author declares, where the try that failed had less (it was right-sized); else nothing."""
+    return allocation.value(plan.baseline, f"spark.{role}.memory") or 0
 
 
 def _more_overhead(plan: Plan, role: Role) -> bool:

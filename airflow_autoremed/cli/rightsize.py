@@ -1,0 +1,142 @@
+"""``autoremed rightsize``: tasks that could do with less, and giving it to them."""
+
+from __future__ import annotations
+
+import getpass
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail, opened
+from airflow_autoremed.cli.models import ModelsOption
+from airflow_autoremed.cli.stores import store_url as configured_store
+from airflow_autoremed.history.records import StoreError
+from airflow_autoremed.recommending.rightsizing import Proposal, proposals
+from airflow_autoremed.settings import Settings, SettingsError, parse_duration
+from airflow_autoremed.settings import load as load_settings
+from airflow_autoremed.types import ANY, RIGHT_SIZED, RecordedAttempt, Scope
+
+_ERROR = 2
+
+
+def rightsize(
+    since: Annotated[str, typer.Option("--since", help="Look at attempts of this past.")] = "30d",
+    apply: Annotated[
+        list[str] | None,
+        typer.Option("--apply", help="Give these tasks what is proposed (DAG.TASK, or all).", metavar="TASK"),
+    ] = None,
+    output: FormatOption = Format.TABLE,
+    store_url: StoreOption = None,
+    models: ModelsOption = None,
+) -> None:
+    """Show tasks that never come near the memory they declare, and what they could do with.
+
+    Needs measured peaks: event logs with executor metrics, read by `autoremed ingest`. What is applied holds for
+    coming runs of the same job, and is taken back at the first failure.
+    """
+    from airflow_autoremed.history.learning import everything
+    from airflow_autoremed.learning import registry
+
+    try:
+        settings = load_settings()
+        url = store_url or configured_store(settings)
+        past = parse_duration(since, where="--since")
+        begin = None if past is None else datetime.now(timezone.utc) - timedelta(seconds=past)
+        predictor = registry.champion(models or settings.models)
+        found = [
+            proposal
+            for task in _by_task(everything(url, settings.deployment, begin))
+            for proposal in proposals(task, predictor, settings.objective)
+        ]
+    except (SettingsError, StoreError) as error:
+        fail(str(error), _ERROR)
+    found.sort(key=lambda each: -each.saved_gib_hours)
+    if apply:
+        _apply([each for each in found if _wanted(each, apply)], url, settings)
+        return
+    if output is Format.JSON:
+        typer.echo(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    _print(found)
+
+
+def _by_task(records: Iterator[RecordedAttempt]) -> Iterator[list[RecordedAttempt]]:
+    """The attempts of each task and map index, oldest first."""
+    for _, task in itertools.groupby(records, key=lambda each: (each.attempt.dag_id, each.attempt.task_id)):
+        by_index: dict[int, list[RecordedAttempt]] = {}
+        for each in task:
+            by_index.setdefault(each.attempt.map_index, []).append(each)
+        for mine in by_index.values():
+            yield sorted(mine, key=lambda each: each.started_at)
+
+
+def _wanted(proposal: Proposal, names: list[str]) -> bool:
+    return "all" in names or f"{proposal.dag_id}.{proposal.task_id}" in names
+
+
+def _apply(chosen: list[Proposal], url: str, settings: Settings) -> None:
+    """One patch for each task, of all that is proposed for it."""
+    from airflow_autoremed.patching import make_patch
+
+    if not chosen:
+        fail("No such proposal. autoremed rightsize shows them; write DAG.TASK or all.", _ERROR)
+    with opened(url) as store:
+        for (dag_id, task_id, map_index), group in itertools.groupby(sorted(chosen, key=_name), key=_name):
+            mine = list(group)
+            conf = dict(mine[0].baseline)
+            for each in mine:
+                conf[each.key] = each.conf[each.key]
+            scope = Scope(
+                dag_id, ANY, task_id, map_index, kind="task", fingerprint=mine[0].fingerprint or ANY
+            )
+            said = ", ".join(
+                f"{each.key} {each.baseline[each.key]} -> {each.conf[each.key]}" for each in mine
+            )
+            key = store.promote_patch(
+                make_patch(mine[0].baseline, conf, scope, from_try=1),
+                category=RIGHT_SIZED,
+                who=getpass.getuser(),
+                why=f"right-sized: {said}; largest peak of {mine[0].runs} runs "
+                f"{mine[0].peak / 1024**3:.2f} GiB",
+            )
+            typer.echo(f"{dag_id}.{task_id}: {said} (patch {key[:10]}; the first failure takes it back)")
+    if settings.patches.promote_after < 1:
+        typer.echo("[autoremed] promote_after = never: no patch outlives its run, so these are not applied.")
+
+
+def _name(proposal: Proposal) -> tuple[str, str, int]:
+    return proposal.dag_id, proposal.task_id, proposal.map_index
+
+
+def _print(found: list[Proposal]) -> None:
+    console = Console()
+    if not found:
+        console.print(
+            "No task could do with much less, as far as its peaks are known "
+            "(event logs with executor metrics: autoremed ingest)."
+        )
+        return
+    table = Table("task", "setting", "declared", "largest peak", "proposed", "saves a week", "by")
+    for each in found:
+        risk = "" if each.fails is None else f", P(fail) {each.fails:.1%}"
+        table.add_row(
+            f"{each.dag_id}.{each.task_id}" + ("" if each.map_index < 0 else f"[{each.map_index}]"),
+            each.key.removeprefix("spark."),
+            f"{each.declared / 1024**3:.3g} GiB",
+            f"{each.peak / 1024**3:.3g} GiB ({each.runs} runs)",
+            f"{each.proposed / 1024**3:.3g} GiB",
+            f"{each.saved_gib_hours:,.1f} GiB h",
+            each.by + risk,
+        )
+    console.print(table)
+    saved = sum(each.saved_gib_hours for each in found)
+    console.print(
+        f"{len(found)} proposals, together {saved:,.0f} GiB hours a week. autoremed rightsize --apply DAG.TASK"
+    )
