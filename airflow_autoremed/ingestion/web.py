@@ -177,7 +177,7 @@ def _advice(response: httpx.Response) -> str:
     if code == 401:
         return "401, it does not know you; give --token, or --user and the password"
     if code == 403:
-        return "403, you may not read that"
+        return "403, you may not read that; is it the right user? Give --token, or --user and the password"
     if code == 404:
         return "404, there is no such thing; is it the address of the server alone?"
     told = " ".join(response.text.split())[:200]
