@@ -1,0 +1,268 @@
+"""The exact lattice beside Optuna and Ax: the same surrogate, the same objective, the same candidates.
+
+    python benchmarks/optimiser.py                    # without what is not installed
+    pip install optuna ax-platform                    # in an environment of their own; then again
+
+For each of 20 seeds a failed attempt is drawn and asked about: 100,800 candidates over executor memory, overhead,
+cores and shuffle partitions. *Regret* is how much larger the objective of a method's answer is than the smallest
+one there is on the lattice. *Wall* is the time from the question to the answer, of a model that is loaded already.
+The cold start (a fresh process: load the model, evaluate, choose) is measured on top of importing numpy.
+
+The surrogate is the best family of a training on a made-up history (``benchmarks/training.py``): what is compared is
+searches, not models.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from training import history
+
+from airflow_autoremed.learning.examples import TrainingSet, examples
+from airflow_autoremed.learning.features import TaskMemory
+from airflow_autoremed.learning.model import Model, write
+from airflow_autoremed.learning.training import FAMILIES, _spread, train
+from airflow_autoremed.types import Axis, Objective, Question, RecordedAttempt
+
+SEEDS = 20
+OPTUNA_TRIALS = 100
+AX_TRIALS = (30,)
+GIB = 1024**3
+AXES = (
+    Axis("spark.executor.memory", tuple(float(x) for x in np.geomspace(1 * GIB, 64 * GIB, 60))),
+    Axis("spark.executor.memoryOverhead", tuple(float(x) for x in np.geomspace(GIB / 4, 16 * GIB, 42))),
+    Axis("spark.executor.cores", (1.0, 2.0, 4.0, 8.0)),
+    Axis("spark.sql.shuffle.partitions", tuple(float(x) for x in np.geomspace(100, 4000, 10).round())),
+)
+SHAPE = tuple(len(axis.values) for axis in AXES)
+W = Objective().weight_of_failure
+
+Search = Callable[[Model, Question, int], tuple[int, ...]]
+
+
+def relative_cost() -> Any:
+    """Of every candidate, relative to the smallest: memory and cores at list prices, four executors."""
+    heap, overhead, cores, _ = np.ix_(*(np.array(axis.values) for axis in AXES))
+    rate = 0.004445 * (heap + overhead) / GIB + 0.04048 * cores
+    rate = np.broadcast_to(rate, SHAPE)
+    return rate / np.median(rate)
+
+
+COST = relative_cost()
+
+
+def objective(model: Model, question: Question) -> Any:
+    """The whole lattice, exactly."""
+    answer = model.predict(question)
+    return W * answer.fails + (1 - W) * COST * answer.duration_s / model.usual_duration_s
+
+
+def exact(model: Model, question: Question, seed: int) -> tuple[int, ...]:
+    return tuple(int(each) for each in np.unravel_index(int(objective(model, question).argmin()), SHAPE))
+
+
+class OneByOne:
+    """The objective at a single candidate, as a search that knows no lattice asks for it."""
+
+    def __init__(self, model: Model, question: Question) -> None:
+        self.model, self.question = model, question
+        memory = TaskMemory.of(question.past)
+        self.row = memory.row(question.coming)
+        self.along = memory.along(question.coming, question.axes)
+        usual = memory.usual_duration_s
+        self.usual = (usual if usual > 0 else model.usual_duration_s) / model.usual_duration_s
+
+    def __call__(self, at: tuple[int, ...]) -> float:
+        row = self.row.copy()
+        for (columns, values), position in zip(self.along, at, strict=True):
+            row[columns] = values[position]
+        fails = float(self.model.probabilities(row[None, :])[0])
+        seconds = self.usual * float(np.exp(np.clip(self.model.duration.rows(row[None, :])[0], -7, 7)))
+        return W * fails + (1 - W) * float(COST[at]) * seconds
+
+
+def with_optuna(model: Model, question: Question, seed: int) -> tuple[int, ...]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    asked = OneByOne(model, question)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    study.optimize(
+        lambda trial: asked(tuple(trial.suggest_int(axis.key, 0, len(axis.values) - 1) for axis in AXES)),
+        n_trials=OPTUNA_TRIALS,
+    )
+    return tuple(int(study.best_params[axis.key]) for axis in AXES)
+
+
+def with_ax(trials: int) -> Search:
+    def search(model: Model, question: Question, seed: int) -> tuple[int, ...]:
+        import logging
+
+        from ax.api.client import Client
+        from ax.api.configs import RangeParameterConfig
+
+        logging.disable(logging.WARNING)
+        asked = OneByOne(model, question)
+        client = Client(random_seed=seed)
+        client.configure_experiment(
+            parameters=[
+                RangeParameterConfig(name=f"x{n}", bounds=(0, len(axis.values) - 1), parameter_type="int")
+                for n, axis in enumerate(AXES)
+            ]
+        )
+        client.configure_optimization(objective="-score")
+        best: tuple[float, tuple[int, ...]] = (np.inf, (0,) * len(AXES))
+        for _ in range(trials):
+            for index, parameters in client.get_next_trials(max_trials=1).items():
+                at = tuple(int(parameters[f"x{n}"]) for n in range(len(AXES)))
+                score = asked(at)
+                best = min(best, (score, at))
+                client.complete_trial(trial_index=index, raw_data={"score": score})
+        logging.disable(logging.NOTSET)
+        return best[1]
+
+    return search
+
+
+def estimators_own_predict(
+    model: Model, question: Question, estimators: dict[str, Any], telling: Any
+) -> float:
+    """Seconds that scikit-learn's own predict takes for P(fail) of all candidates, building the rows included."""
+    asked = OneByOne(model, question)
+    began = time.perf_counter()
+    rows = np.repeat(asked.row[None, :], int(np.prod(SHAPE)), axis=0).reshape(*SHAPE, -1)
+    for number, (columns, values) in enumerate(asked.along):
+        for position, column in enumerate(columns):
+            rows[..., column] = values[:, position].reshape(
+                [-1 if n == number else 1 for n in range(len(SHAPE))]
+            )
+    estimators["boosting.fails"].predict_proba(rows.reshape(-1, rows.shape[-1])[:, telling])
+    return time.perf_counter() - began
+
+
+COLD = """
+import time, numpy, sys
+began = time.perf_counter()
+from airflow_autoremed.learning.model import read
+from airflow_autoremed.types import *
+import json
+sys.path.insert(0, {here!r})
+model = read({folder!r})
+GIB = 1024**3
+axes = tuple(Axis(key, tuple(values)) for key, values in json.load(open({axes!r})))
+conf = {{"spark.executor.memory": "4g"}}
+failed = RecordedAttempt(AttemptId("d", "r", "t", -1, 1), 1.7e9, conf, conf, False, 60.0, "executor_oom_heap")
+coming = RecordedAttempt(AttemptId("d", "r", "t", -1, 2), 1.7e9, conf, conf)
+answer = model.predict(Question(coming, (failed,), axes))
+(0.9 * answer.fails + answer.duration_s).argmin()
+print(time.perf_counter() - began)
+"""
+
+
+def cold_start(model: Model) -> list[float]:
+    import json
+
+    with tempfile.TemporaryDirectory() as place:
+        write(replace(model, name="cold"), Path(place) / "cold")
+        axes = Path(place) / "axes.json"
+        axes.write_text(json.dumps([(axis.key, axis.values) for axis in AXES]))
+        script = COLD.format(
+            here=str(Path(__file__).parent), folder=str(Path(place) / "cold"), axes=str(axes)
+        )
+        found = []
+        for _ in range(12):
+            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+            found.append(float(done.stdout))
+        return found[2:]
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    records = list(history(20_000))
+    trained = train(TrainingSet.of(examples(records)), name="bench")
+    failed = [each for each in records if each.category == "executor_oom_heap"]
+    by_task: dict[str, list[RecordedAttempt]] = {}
+    for each in records:
+        by_task.setdefault(each.attempt.task_id, []).append(each)
+    print(
+        f"Python {platform.python_version()}; {int(np.prod(SHAPE)):,} candidates, {SEEDS} failed attempts; "
+        f"P(fail) by {trained.model.manifest['families']['fails']}\n"
+    )
+    questions = []
+    for seed in range(SEEDS):
+        one = failed[int(np.random.default_rng(seed).integers(len(failed)))]
+        past = tuple(each for each in by_task[one.attempt.task_id] if each.started_at <= one.started_at)[-40:]
+        coming = replace(
+            one, attempt=replace(one.attempt, try_number=one.attempt.try_number + 1), succeeded=None
+        )
+        questions.append(Question(coming, past, AXES))
+
+    searches: list[tuple[str, Search]] = [("exact lattice", exact)]
+    for name, needed, made in (
+        (f"Optuna TPE, {OPTUNA_TRIALS} trials", "optuna", [with_optuna]),
+        *((f"Ax, {count} trials", "ax", [with_ax(count)]) for count in AX_TRIALS),
+    ):
+        try:
+            __import__(needed)
+        except ImportError:
+            print(f"({name}: {needed} is not installed)")
+        else:
+            searches.append((name, made[0]))
+    print(
+        f"{'search':24} {'median wall':>12} {'p95 wall':>10} {'median regret':>14} {'worst':>8} {'exact hits':>11}"
+    )
+    for name, search in searches:
+        walls, regrets = [], []
+        for seed, question in enumerate(questions):
+            truth = objective(trained.model, question)
+            began = time.perf_counter()
+            at = search(trained.model, question, seed)
+            walls.append(time.perf_counter() - began)
+            regrets.append(float(truth[at] - truth.min()))
+        print(
+            f"{name:24} {statistics.median(walls) * 1000:>9.1f} ms {np.percentile(walls, 95) * 1000:>7.1f} ms "
+            f"{statistics.median(regrets):>14.4f} {max(regrets):>8.4f} {sum(each < 1e-9 for each in regrets):>8}/{SEEDS}",
+            flush=True,
+        )
+    oldest = TrainingSet.of(examples(records)).part(slice(0, int(len(records) * 0.6)))
+    telling = np.flatnonzero(_spread(oldest.rows) > 0)
+    own = [estimators_own_predict(trained.model, each, trained.estimators, telling) for each in questions[:7]]
+    print(
+        f"{'scikit-learn predict':24} {statistics.median(own) * 1000:>9.1f} ms  (P(fail) alone, the same candidates)"
+    )
+    cold = cold_start(trained.model)
+    print(
+        f"\ncold start on top of importing numpy (load the model, evaluate all, choose): median "
+        f"{statistics.median(cold) * 1000:.0f} ms, largest of {len(cold)} {max(cold) * 1000:.0f} ms"
+    )
+    for family, _ in FAMILIES[:3]:
+        walls = []
+        kept: dict[str, Any] = {}
+        fit = dict(FAMILIES)[family]
+        from airflow_autoremed.learning.families import Scaling
+
+        heads = fit(oldest, Scaling.fit(oldest.rows), 0, kept)
+        model = replace(trained.model, fails=heads.fails, duration=heads.duration or trained.model.duration)
+        for question in itertools.chain(questions, questions):
+            began = time.perf_counter()
+            exact(model, question, 0)
+            walls.append(time.perf_counter() - began)
+        print(f"exact lattice, both heads by {family}: median {statistics.median(walls) * 1000:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
