@@ -14,6 +14,7 @@ searches, not models.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import platform
 import statistics
@@ -216,9 +217,7 @@ def main() -> None:
         (f"Optuna TPE, {OPTUNA_TRIALS} trials", "optuna", [with_optuna]),
         *((f"Ax, {count} trials", "ax", [with_ax(count)]) for count in AX_TRIALS),
     ):
-        try:
-            __import__(needed)
-        except ImportError:
+        if importlib.util.find_spec(needed) is None:
             print(f"({name}: {needed} is not installed)")
         else:
             searches.append((name, made[0]))

@@ -43,6 +43,14 @@ def train(
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Let the model decide if it passes its audits.")
     ] = True,
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            "--examples",
+            help="Learn from what the Spark job `examples` wrote instead of from the store.",
+            metavar="DIR",
+        ),
+    ] = None,
     output: FormatOption = Format.TABLE,
     store_url: StoreOption = None,
     models: ModelsOption = None,
@@ -67,16 +75,20 @@ def train(
         past = parse_duration(since, where="--since")
         begin = None if past is None else datetime.now(timezone.utc) - timedelta(seconds=past)
         with console.status("training") as status:
-            report = job.run(
-                everything(url, settings.deployment, begin),
-                folder,
-                objective=settings.objective,
-                seed=seed,
-                promote=promote,
-                by_task=True,
-                say=status.update,
-            )
-    except (SettingsError, StoreError, TooLittleHistoryError) as error:
+            told: Any = {
+                "objective": settings.objective,
+                "seed": seed,
+                "promote": promote,
+                "say": status.update,
+            }
+            if examples is not None:
+                from airflow_autoremed.learning.parquet import read_examples
+
+                report = job.from_training_set(read_examples(examples), folder, **told)
+            else:
+                attempts = everything(url, settings.deployment, begin)
+                report = job.run(attempts, folder, by_task=True, **told)
+    except (SettingsError, StoreError, TooLittleHistoryError, FileNotFoundError) as error:
         fail(str(error), _ERROR)
     except ImportError as error:
         fail(

@@ -133,7 +133,7 @@ def match_again(database: Database, deployment: str) -> int:
 def _match_some(connection: Connection, deployment: str, rows: Sequence[Row[Any]]) -> int:
     found = 0
     for row in rows:
-        run = _run(row, encoding.to_conf(row.effective))
+        run = run_of(row, encoding.to_conf(row.effective))
         attempt = attempt_of(connection, deployment, run)
         if attempt is None:
             continue
@@ -158,7 +158,7 @@ def runs_of(connection: Connection, attempt_keys: Iterable[str]) -> dict[str, tu
             .order_by(_runs.c.started_at, _runs.c.key)
         )
         for row in connection.execute(query):
-            found.setdefault(row.attempt_key, []).append(_run(row, {}))
+            found.setdefault(row.attempt_key, []).append(run_of(row))
     return {key: tuple(runs) for key, runs in found.items()}
 
 
@@ -306,12 +306,13 @@ def _forget_made_up(connection: Connection, keys: Sequence[str]) -> None:
     )
 
 
-def _run(row: Row[Any], conf: Conf) -> RunMetrics:
+def run_of(row: Any, conf: Conf | None = None) -> RunMetrics:
+    """What a row of the table says. The configuration is the attempt's, where it is known."""
     found = {name: getattr(row, name) for name in _NUMBERS}
     found |= {name: bool(found[name]) for name in ("ended", "complete")}
     return replace(
         RunMetrics(**found),
-        conf=conf,
+        conf=conf or {},
         started_at=_seconds(row.started_at),
         ended_at=_seconds(row.ended_at),
     )
