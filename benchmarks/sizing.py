@@ -397,7 +397,7 @@ def draw(results: dict[str, list[dict[str, list[float]]]], path: Path) -> None:
     axes.axhline(1, color="0.3", linewidth=1)
     axes.set_xticks(range(len(shown)), [name.replace(" x", "\nx") for name in shown], fontsize="small")
     axes.set(ylabel="waste, relative to the floor", yscale="log")
-    axes.legend(fontsize="small", ncols=6, frameon=False)
+    axes.legend(fontsize="small", ncols=6, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.savefig(path, dpi=110)
 
 
