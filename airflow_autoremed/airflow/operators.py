@@ -20,6 +20,7 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
         the deployment's.
     :param remediation_retry_budget: retries beyond ``retries``, for failures that another configuration cures;
         default: the deployment's.
+    :param remediation_objective: what a trained model's answers are weighed by, over the deployment's.
 
     Every other argument is the provider's.
     """
@@ -31,6 +32,7 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
         remediation_limits: Mapping[str, Any] | None = None,
         remediation_stall_timeout: str | float | None = None,
         remediation_retry_budget: int | None = None,
+        remediation_objective: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -38,10 +40,12 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
         self.remediation_limits = remediation_limits
         self.remediation_stall_timeout = remediation_stall_timeout
         self.remediation_retry_budget = remediation_retry_budget
+        self.remediation_objective = remediation_objective
         remediate(
             self,
             mode=remediation_mode,
             limits=remediation_limits,
             stall_timeout=remediation_stall_timeout,
             retry_budget=remediation_retry_budget,
+            objective=remediation_objective,
         )

@@ -112,7 +112,11 @@ def improve(
                 f"{answer.model} from {answer.similar} similar attempts.",
                 decided_by=answer.model,
             )
-        return advice
+        return replace(
+            advice,
+            reason=f"{advice.reason} The playbook decided: to the model {answer.model} the best configuration fails with "
+            f"a probability of {best:.0%}, too much to choose it and too little to stop.",
+        )
     conf = dict(advice.conf)
     for axis, at in zip(axes, choice.position, strict=True):
         conf[axis.key] = PATCHABLE[axis.key].format(axis.values[at])

@@ -110,6 +110,13 @@ def test_where_every_configuration_fails_no_retry_is_made_and_the_reason_has_the
     assert decision.decided_by == "m1"
 
 
+def test_between_choosing_and_stopping_the_playbook_decides_and_says_why():
+    decision = decided(Knows(rest=0.9, need=0))
+    assert decision.decided_by == "playbook"
+    assert decision.conf["spark.executor.memory"] == "8g"
+    assert "fails with a probability of 90%" in decision.reason
+
+
 def test_a_model_that_has_seen_little_never_stops_a_task():
     assert decided(Knows(rest=0.99, need=0, similar=499)).action is Action.REMEDIATE
 
