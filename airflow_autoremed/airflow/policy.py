@@ -105,10 +105,12 @@ class AutoRemediationPolicy(RetryPolicy):
             "limits": dict(self.options.limits),
             "stall_timeout": self.options.stall_timeout,
             "own_retries": self.options.own_retries,
+            "objective": dict(self.options.objective),
         }
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> AutoRemediationPolicy:
         """The policy that :meth:`serialize` wrote, without the author's."""
         policy = cls(mode=data["mode"], limits=data["limits"], stall_timeout=data["stall_timeout"])
-        return policy.with_options(replace(policy.options, own_retries=data["own_retries"]))
+        kept = {"own_retries": data["own_retries"], "objective": data.get("objective", {})}
+        return policy.with_options(replace(policy.options, **kept))
