@@ -24,6 +24,15 @@ _FAMILIES = {
         "spark_submit:SparkSubmitPlatform"
     ),
     "airflow.providers.apache.livy.operators.livy.LivyOperator": "livy:LivyPlatform",
+    "airflow.providers.amazon.aws.operators.emr.EmrAddStepsOperator": "emr:EmrStepsPlatform",
+    "airflow.providers.amazon.aws.operators.emr.EmrServerlessStartJobOperator": "emr:EmrServerlessPlatform",
+    "airflow.providers.amazon.aws.operators.emr.EmrContainerOperator": "emr:EmrContainerPlatform",
+    "airflow.providers.google.cloud.operators.dataproc.DataprocSubmitJobOperator": (
+        "dataproc:DataprocJobPlatform"
+    ),
+    "airflow.providers.google.cloud.operators.dataproc.DataprocCreateBatchOperator": (
+        "dataproc:DataprocBatchPlatform"
+    ),
 }
 """Full name of an operator's class to module and class of its adapter in this package."""
 
