@@ -27,6 +27,22 @@ _FAMILIES = {
     "airflow.providers.amazon.aws.operators.emr.EmrAddStepsOperator": "emr:EmrStepsPlatform",
     "airflow.providers.amazon.aws.operators.emr.EmrServerlessStartJobOperator": "emr:EmrServerlessPlatform",
     "airflow.providers.amazon.aws.operators.emr.EmrContainerOperator": "emr:EmrContainerPlatform",
+    "airflow.providers.amazon.aws.operators.glue.GlueJobOperator": "glue:GluePlatform",
+    "airflow.providers.databricks.operators.databricks.DatabricksSubmitRunOperator": (
+        "databricks:DatabricksSubmitRunPlatform"
+    ),
+    "airflow.providers.databricks.operators.databricks.DatabricksRunNowOperator": (
+        "databricks:DatabricksRunNowPlatform"
+    ),
+    "airflow.providers.databricks.operators.databricks.DatabricksTaskBaseOperator": (
+        "databricks:DatabricksTaskPlatform"
+    ),
+    "airflow.providers.cncf.kubernetes.operators.spark_kubernetes.SparkKubernetesOperator": (
+        "spark_kubernetes:SparkKubernetesPlatform"
+    ),
+    "airflow.providers.microsoft.azure.operators.synapse.AzureSynapseRunSparkBatchOperator": (
+        "synapse:SynapsePlatform"
+    ),
     "airflow.providers.google.cloud.operators.dataproc.DataprocSubmitJobOperator": (
         "dataproc:DataprocJobPlatform"
     ),

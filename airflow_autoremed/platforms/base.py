@@ -130,3 +130,16 @@ def note_submissions(operator: Any) -> None:
 def took_up_an_old_run(operator: Any, run: Any) -> bool:
     """Whether *operator*, whose submissions were noted, has a *run* although it submitted none."""
     return run is not None and getattr(operator, _SUBMITTED, True) is False
+
+
+class Later:
+    """An object that is made when something is first asked of it."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:
+        made = self.__dict__.get("_made")
+        if made is None:
+            made = self.__dict__["_made"] = self._build()
+        return getattr(made, name)

@@ -1,0 +1,127 @@
+"""``SparkKubernetesOperator`` of apache-airflow-providers-cncf-kubernetes: a SparkApplication of the Spark operator.
+
+The application is a dictionary (``template_spec``) or YAML (``application_file``: a path or the text itself). Sizes are fields
+of ``spec.driver`` and ``spec.executor``, everything else is ``spec.sparkConf``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from airflow_autoremed.platforms.base import Later, Platform, flat, text
+from airflow_autoremed.types import Source
+
+_FIELDS = {
+    "spark.executor.memory": ("executor", "memory"),
+    "spark.executor.memoryOverhead": ("executor", "memoryOverhead"),
+    "spark.executor.cores": ("executor", "cores"),
+    "spark.executor.instances": ("executor", "instances"),
+    "spark.driver.memory": ("driver", "memory"),
+    "spark.driver.memoryOverhead": ("driver", "memoryOverhead"),
+    "spark.driver.cores": ("driver", "cores"),
+}
+_COUNTS = ("cores", "instances")
+_MOST_LINES = 5_000
+
+
+class SparkKubernetesPlatform(Platform):
+    """Read, write and ask about a ``SparkKubernetesOperator``."""
+
+    name = "spark_kubernetes"
+
+    def read_conf(self, operator: Any) -> dict[str, str]:
+        """``sparkConf``, with the sizes of driver and executor under their Spark keys."""
+        spec = self._spec(self._body(operator))
+        conf = flat(spec.get("sparkConf"))
+        for key, (role, name) in _FIELDS.items():
+            value = (spec.get(role) or {}).get(name)
+            if value is not None:
+                conf[key] = text(value)
+        return conf
+
+    def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
+        """Set *changes* in the fields where there are such, else in ``sparkConf``. The application becomes a
+        dictionary of its own; the author's file and dictionary stay as they are."""
+        body = copy.deepcopy(self._body(operator))
+        spec = body.setdefault("spark", {}).setdefault("spec", {})
+        conf = dict(spec.get("sparkConf") or {})
+        for key, value in changes.items():
+            if key in _FIELDS:
+                role, name = _FIELDS[key]
+                spec.setdefault(role, {})[name] = int(value) if name in _COUNTS else value
+                if key not in conf:
+                    continue
+            conf[key] = value
+        if conf:
+            spec["sparkConf"] = conf
+        operator.template_spec = body
+        operator.application_file = None
+        vars(operator).pop("launcher", None)  # made of the former body
+
+    def job(self, operator: Any) -> dict[str, str]:
+        """The application's file and main class."""
+        spec = self._spec(self._body(operator))
+        named = ("mainApplicationFile", "mainClass")
+        return {name: str(spec[name]) for name in named if spec.get(name)} or {"name": str(operator.name)}
+
+    def renew(self, operator: Any) -> str | None:
+        """A fixed name is that of the application of the try before, which may still be there."""
+        if not operator.random_name_suffix:
+            operator.random_name_suffix = True
+        return None
+
+    def own_retries(self, operator: Any) -> str | None:
+        """``restartPolicy`` of the application."""
+        policy = self._spec(self._body(operator)).get("restartPolicy") or {}
+        if policy.get("type") not in ("Always", "OnFailure"):
+            return None
+        most = policy.get("onFailureRetries")
+        times = "" if most is None else f" up to {most} times"
+        return f"The Spark operator itself restarts a failed application{times}, with the same configuration."
+
+    def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
+        """How the driver's containers ended, and the end of its log, while the pod is still there."""
+        pod = getattr(operator, "pod", None)
+        if pod is None:
+            return
+        name, namespace = pod.metadata.name, pod.metadata.namespace
+        found = operator.client.read_namespaced_pod(name, namespace)
+        for status in (found.status.container_statuses or ()) if found.status else ():
+            ended = status.state.terminated if status.state else None
+            if ended is not None:
+                told = [f"container {status.name} terminated: {ended.reason}, exit code {ended.exit_code}"]
+                yield Source.PLATFORM, "\n".join([*told, *([ended.message] if ended.message else [])]) + "\n"
+        log = operator.client.read_namespaced_pod_log(
+            name, namespace, container=operator.BASE_CONTAINER_NAME, tail_lines=_MOST_LINES
+        )
+        if log:
+            yield Source.DRIVER_LOG, str(log)
+
+    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
+        """The driver's log as the operator reads it (``get_logs``): the pod is deleted before the failure is raised.
+        The manager of pods passes every line to its callbacks."""
+
+        def manager() -> Any:
+            from airflow.providers.cncf.kubernetes.callbacks import KubernetesPodOperatorCallback
+            from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
+
+            def progress_callback(*, line: str, **_: Any) -> None:
+                write(line)
+
+            seen = {"progress_callback": staticmethod(progress_callback)}
+            tap = type("Tap", (KubernetesPodOperatorCallback,), seen)
+            return PodManager(kube_client=operator.client, callbacks=[tap])
+
+        vars(operator)["pod_manager"] = Later(manager)
+
+    @staticmethod
+    def _body(operator: Any) -> dict[str, Any]:
+        body: dict[str, Any] = operator.manage_template_specs()
+        return body
+
+    @staticmethod
+    def _spec(body: Mapping[str, Any]) -> dict[str, Any]:
+        spec: dict[str, Any] = (body.get("spark") or {}).get("spec") or {}
+        return spec
