@@ -155,29 +155,44 @@ def dags_test(environment: Environment) -> list[str]:
 
 
 def scheduler(environment: Environment) -> list[str]:
-    """Run a Dag whose worker is killed, through the real scheduler; what is not as it has to be."""
+    """Run the same through the real scheduler, and a Dag whose worker is killed; what is not as it has to be."""
+    (environment.home / "autoremed.db").unlink(missing_ok=True)
+    expected = {"matrix": EXPECTED, "matrix_killed": KILLED}
+    if environment.name == "3.0":
+        # Its supervisor marks a task whose process was killed as failed, whatever its retries are
+        # (airflow.sdk.execution_time.supervisor, final_state): there is no next try at which to decide.
+        del expected["matrix_killed"]
+    wanted = {key: tries for dag in expected.values() for key, tries in dag.items()}
     log = (environment.home / "standalone.log").open("w")
     process = subprocess.Popen(
         [str(environment.path / "bin" / "airflow"), "standalone"],
-        env=environment.env() | {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30"},
+        env=environment.env()
+        | {
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+            # On SQLite, tasks that start at once lock the API server of 3.0 out of its database.
+            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1",
+        },
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
     try:
         began = time.monotonic()
-        while environment.run("airflow", "dags", "unpause", "matrix_killed", check=False).returncode:
-            if time.monotonic() - began > 240:
-                return ["airflow standalone did not come up within 240 s"]
-            time.sleep(3)
-        environment.run("airflow", "dags", "trigger", "matrix_killed")
+        for dag in expected:
+            # 2.11 says that unpausing worked also when there is no such Dag yet.
+            while any(
+                environment.run("airflow", "dags", command, dag, check=False).returncode
+                for command in ("unpause", "trigger")
+            ):
+                if time.monotonic() - began > 240:
+                    return [f"airflow standalone did not come up with {dag} within 240 s"]
+                time.sleep(3)
         while time.monotonic() - began < 540:
             time.sleep(5)
-            problems = _differences(
-                {key: value for key, value in history(environment).items() if key in KILLED}, KILLED
-            )
+            problems = _differences(history(environment), wanted)
             if not problems:
-                print(f"  scheduler, killed worker: {time.monotonic() - began:.0f} s with start")
+                print(f"  scheduler, {' and '.join(expected)}: {time.monotonic() - began:.0f} s with start")
                 return []
         return [*problems, f"see {log.name}"]
     finally:
@@ -201,7 +216,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("versions", nargs="*", choices=[*VERSIONS, []], default=[])
     parser.add_argument(
-        "--scheduler", action="store_true", help="also the real scheduler, with a killed worker"
+        "--scheduler", action="store_true", help="also through the real scheduler, and a killed worker"
     )
     arguments = parser.parse_args()
     dist = HOME / "dist"

@@ -23,6 +23,13 @@ _FAMILIES = {
     "airflow.providers.apache.spark.operators.spark_submit.SparkSubmitOperator": (
         "spark_submit:SparkSubmitPlatform"
     ),
+    "airflow.providers.apache.spark.operators.spark_sql.SparkSqlOperator": "spark_sql:SparkSqlPlatform",
+    "airflow.providers.apache.spark.operators.spark_jdbc.SparkJDBCOperator": "spark_sql:SparkJDBCPlatform",
+    "airflow.providers.apache.spark.operators.spark_pipelines.SparkPipelinesOperator": (
+        "spark_sql:SparkPipelinesPlatform"
+    ),
+    "airflow.providers.apache.spark.operators.spark_pyspark.PySparkOperator": "pyspark:PySparkPlatform",
+    "airflow.providers.apache.spark.decorators.pyspark._PySparkDecoratedOperator": "pyspark:PySparkPlatform",
     "airflow.providers.apache.livy.operators.livy.LivyOperator": "livy:LivyPlatform",
     "airflow.providers.amazon.aws.operators.emr.EmrAddStepsOperator": "emr:EmrStepsPlatform",
     "airflow.providers.amazon.aws.operators.emr.EmrServerlessStartJobOperator": "emr:EmrServerlessPlatform",

@@ -139,6 +139,8 @@ class Later:
         self._build = build
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked by copy and pickle, before there is anything
+            raise AttributeError(name)
         made = self.__dict__.get("_made")
         if made is None:
             made = self.__dict__["_made"] = self._build()
