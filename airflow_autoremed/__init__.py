@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_autoremed.airflow.callbacks import on_execute, on_failure, on_retry, on_success
     from airflow_autoremed.airflow.operators import RemediatedSparkSubmitOperator
     from airflow_autoremed.airflow.policy import AutoRemediationPolicy
+    from airflow_autoremed.airflow.training import IngestHistoryOperator, TrainModelOperator
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,8 @@ _WHERE = {
     "remediate": "airflow_autoremed.airflow.attach",
     "AutoRemediationPolicy": "airflow_autoremed.airflow.policy",
     "RemediatedSparkSubmitOperator": "airflow_autoremed.airflow.operators",
+    "IngestHistoryOperator": "airflow_autoremed.airflow.training",
+    "TrainModelOperator": "airflow_autoremed.airflow.training",
     "on_execute": "airflow_autoremed.airflow.callbacks",
     "on_failure": "airflow_autoremed.airflow.callbacks",
     "on_retry": "airflow_autoremed.airflow.callbacks",
@@ -32,7 +35,9 @@ _WHERE = {
 
 __all__ = [
     "AutoRemediationPolicy",
+    "IngestHistoryOperator",
     "RemediatedSparkSubmitOperator",
+    "TrainModelOperator",
     "__version__",
     "on_execute",
     "on_failure",

@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,6 +158,8 @@ def dags_test(environment: Environment) -> list[str]:
 def scheduler(environment: Environment) -> list[str]:
     """Run the same through the real scheduler, and a Dag whose worker is killed; what is not as it has to be."""
     (environment.home / "autoremed.db").unlink(missing_ok=True)
+    for marker in ("transient", "killed"):  # what the tasks of the run before left
+        (environment.home / marker).unlink(missing_ok=True)
     expected = {"matrix": EXPECTED, "matrix_killed": KILLED}
     if environment.name == "3.0":
         # Its supervisor marks a task whose process was killed as failed, whatever its retries are
@@ -197,10 +200,10 @@ def scheduler(environment: Environment) -> list[str]:
         return [*problems, f"see {log.name}"]
     finally:
         os.killpg(process.pid, 15)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)  # its children, which may outlive it
 
 
 def _differences(found: dict, expected: dict) -> list[str]:  # type: ignore[type-arg]

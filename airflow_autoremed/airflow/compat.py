@@ -15,6 +15,11 @@ except ImportError:
     from airflow.exceptions import AirflowFailException, AirflowSkipException
 
 try:
+    from airflow.sdk import BaseOperator
+except ImportError:
+    from airflow.models.baseoperator import BaseOperator
+
+try:
     from airflow.sdk.exceptions import AirflowTaskTimeout
 except ImportError:
     from airflow.exceptions import AirflowTaskTimeout
@@ -27,11 +32,13 @@ __all__ = [
     "AirflowFailException",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "BaseOperator",
     "RetryPolicy",
     "airflow_option",
     "connection_url",
     "count",
     "dags_folder",
+    "get_connection",
     "logging_option",
     "redact",
 ]
@@ -61,13 +68,18 @@ def _option(section: str, name: str) -> str | None:
     return value
 
 
-def connection_url(connection_id: str) -> str:
-    """The SQLAlchemy URL of an Airflow connection."""
+def get_connection(connection_id: str) -> Any:
+    """The Airflow connection of that id."""
     try:
         from airflow.sdk import BaseHook
     except ImportError:
         from airflow.hooks.base import BaseHook
-    uri: str = BaseHook.get_connection(connection_id).get_uri()
+    return BaseHook.get_connection(connection_id)
+
+
+def connection_url(connection_id: str) -> str:
+    """The SQLAlchemy URL of an Airflow connection."""
+    uri: str = get_connection(connection_id).get_uri()
     # Airflow spells the scheme as its connection type, SQLAlchemy as its dialect.
     scheme, _, rest = uri.partition("://")
     dialect = {"postgres": "postgresql", "sqlite": "sqlite", "mysql": "mysql"}.get(scheme, scheme)

@@ -134,7 +134,7 @@ def export(
 ) -> None:
     """Write the history of this deployment to Parquet files, one per table; files from before are replaced.
 
-    Needs pyarrow: pip install 'airflow-autoremed[parquet]'.
+    Needs pyarrow: pip install 'airflow-autoremed\\[parquet]'.
     """
     with _working_on(url) as (where, _, settings), _database(where) as database:
         from airflow_autoremed.history import exporting

@@ -99,3 +99,21 @@ def test_a_healthy_task_is_left_untouched(environment, judged):
     assert only.succeeded
     assert only.action is None
     assert not only.patched
+
+
+def test_the_training_dag_takes_in_what_the_event_logs_say_and_skips_the_training_where_that_is_too_little(
+    environment: dict[str, str],
+) -> None:
+    logs = REPOSITORY / "tests/data/event_logs/plain"
+    done = subprocess.run(
+        [AIRFLOW, "dags", "test", "autoremed_daily_training"],
+        env=environment | {"AUTOREMED_EVENT_LOGS": str(logs)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert "Ingested: logs recorded" in said, said[-4000:]
+    assert "are too few; 200 are needed" in said
+    assert "state=success" in said, said[-4000:]
