@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,13 +17,15 @@ except ImportError:
 from airflow_autoremed import remediate
 
 
-class AtOnce(BaseTrigger):
-    """A trigger that fires at once."""
+class Soon(BaseTrigger):
+    """A trigger that fires when the scheduler has surely heard of the deferral: the scheduler of Airflow 3.0 takes a
+    task that resumes before for one that was lost."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "matrix.AtOnce", {}
+        return "matrix.Soon", {}
 
     async def run(self) -> Any:
+        await asyncio.sleep(10)
         yield TriggerEvent(True)
 
 
@@ -30,7 +33,7 @@ class DeferringSparkSubmit(SparkSubmitOperator):
     """Waits in the triggerer first; the application runs, and fails, when the task resumes."""
 
     def execute(self, context: Any) -> Any:
-        self.defer(trigger=AtOnce(), method_name="resume")
+        self.defer(trigger=Soon(), method_name="resume")
 
     def resume(self, context: Any, event: Any = None) -> Any:
         return super().execute(context)
@@ -44,7 +47,7 @@ ARGUMENTS = {
 }
 
 with DAG("matrix", schedule=None, start_date=datetime(2026, 1, 1), catchup=False):
-    remediate(SparkSubmitOperator(task_id="heals", application="heap.py", name="{{ ds }}", **ARGUMENTS))
+    remediate(SparkSubmitOperator(task_id="heals", application="heap.py", name="{{ run_id }}", **ARGUMENTS))
     remediate(SparkSubmitOperator(task_id="doomed", application="missing.py", **ARGUMENTS))
     remediate(SparkSubmitOperator(task_id="transient", application="transient.py", **ARGUMENTS))
     remediate(

@@ -1,0 +1,375 @@
+"""What the attempts come to: measures, goals, a page, plots, and the figures of the README. From stored JSON alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_autoremed.spark import allocation
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+BLIND, OURS, MODEL = "blind retry x3", "ours", "ours with a model"
+MARKS = ("<!-- figures: proof -->", "<!-- /figures: proof -->")
+
+Job = Mapping[str, Any]
+Tries = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One strategy over all jobs that failed at first."""
+
+    strategy: str
+    curable: int
+    healed_first: int
+    """By the first retry."""
+    healed_last: int
+    gib_seconds: float
+    """Of all tries, the successful ones too."""
+    core_seconds: float
+    failed_gib_seconds: float
+    """Of the tries that failed."""
+    incurable: int
+    stopped_at_once: int
+    """Incurable jobs without any retry."""
+    retries_in_vain: int
+    """Retries of incurable jobs."""
+    transient: int
+    transient_lost: int
+    """Transient faults after which the strategy gave up although a plain retry would have done."""
+    over_need: tuple[float, ...]
+    """Of each healed job: memory of all containers on the last try over the oracle's."""
+
+    @property
+    def first(self) -> float:
+        return _share(self.healed_first, self.curable)
+
+    @property
+    def last(self) -> float:
+        return _share(self.healed_last, self.curable)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What was aimed at, and what came."""
+
+    what: str
+    bound: str
+    measured: str
+    met: bool
+
+
+def load(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def counted(results: Mapping[str, Any]) -> list[Job]:
+    """Jobs whose first attempt failed; the others prove nothing, and are named on the page."""
+    return [job for job in results["jobs"] if not job["first"][0]["succeeded"]]
+
+
+def strategies_of(results: Mapping[str, Any]) -> list[str]:
+    return list(results["jobs"][0]["strategies"])
+
+
+def measure(jobs: Sequence[Job], strategy: str) -> Measures:
+    """The measures of *strategy* over *jobs*."""
+    curable = [job for job in jobs if job["kind"] == "curable"]
+    incurable = [job for job in jobs if job["kind"] == "incurable"]
+    transient = [job for job in jobs if job["kind"] == "transient"]
+    every = [tried for job in jobs for tried in job["strategies"][strategy]]
+    return Measures(
+        strategy,
+        len(curable),
+        sum(_healed(job["strategies"][strategy][:2]) for job in curable),
+        sum(_healed(job["strategies"][strategy]) for job in curable),
+        sum(tried["gib_seconds"] for tried in every),
+        sum(tried["core_seconds"] for tried in every),
+        sum(tried["gib_seconds"] for tried in every if not tried["succeeded"]),
+        len(incurable),
+        sum(len(job["strategies"][strategy]) == 1 for job in incurable),
+        sum(len(job["strategies"][strategy]) - 1 for job in incurable),
+        len(transient),
+        sum(not _healed(job["strategies"][strategy]) for job in transient),
+        tuple(
+            allocation.total(job["strategies"][strategy][-1]["conf"])
+            / allocation.total(job["oracle"]["conf"])
+            for job in curable
+            if _healed(job["strategies"][strategy]) and job.get("oracle")
+        ),
+    )
+
+
+def oracle(jobs: Sequence[Job]) -> Measures:
+    """One that knows: the cheapest cure on the first retry, a plain retry after a fault, none after a mistake."""
+    as_if = []
+    for job in jobs:
+        first = job["strategies"][BLIND][0]
+        if job["kind"] == "curable":
+            tries = [first, job["oracle"]] if job.get("oracle") else [first]
+        else:
+            tries = job["strategies"][BLIND] if job["kind"] == "transient" else [first]
+        as_if.append({**job, "strategies": {"oracle": tries}})
+    return measure(as_if, "oracle")
+
+
+def goals(results: Mapping[str, Any], strategy: str) -> list[Goal]:
+    """The goals of the issue, for *strategy*."""
+    jobs = counted(results)
+    mine, blind, best = measure(jobs, strategy), measure(jobs, BLIND), oracle(jobs)
+    stopped = _share(mine.stopped_at_once, mine.incurable)
+    lost = _share(mine.transient_lost, mine.transient)
+    found = [
+        Goal("healed by the last retry", ">= 96%", _of(mine.healed_last, mine.curable), mine.last >= 0.96),
+        Goal("healed by the first retry", ">= 85%", _of(mine.healed_first, mine.curable), mine.first >= 0.85),
+        _ratio(
+            "GiB-seconds of failed tries / blind retry's",
+            mine.failed_gib_seconds,
+            blind.failed_gib_seconds,
+            0.4,
+        ),
+        _ratio("GiB-seconds of all tries / blind retry's", mine.gib_seconds, blind.gib_seconds, 0.4),
+    ]
+    if all("oracle" in job for job in jobs if job["kind"] == "curable"):
+        found.append(
+            _ratio("GiB-seconds of all tries / the oracle's", mine.gib_seconds, best.gib_seconds, 1.4)
+        )
+    return [
+        *found,
+        Goal(
+            "incurable failures stopped on try 1",
+            ">= 95%",
+            _of(mine.stopped_at_once, mine.incurable),
+            stopped >= 0.95,
+        ),
+        Goal(
+            "transient failures wrongly stopped",
+            "<= 1%",
+            _of(mine.transient_lost, mine.transient),
+            lost <= 0.01,
+        ),
+    ]
+
+
+def accuracy(jobs: Sequence[Job]) -> tuple[int, int]:
+    """First failures whose cause the rules name rightly, and all."""
+    right = sum(job["classified"]["category"] in job["labels"] for job in jobs)
+    return right, len(jobs)
+
+
+def missed_in_ci(results: Mapping[str, Any]) -> list[str]:
+    """What the short form must show: healing, stopping and leaving alone. (Cost is for the long form.)"""
+    missed = [
+        f"{goal.what}: {goal.measured}, goal {goal.bound}"
+        for goal in goals(results, OURS)
+        if not goal.met and "GiB" not in goal.what
+    ]
+    few = len(results["jobs"]) - len(counted(results))
+    return [*missed, *([f"{few} jobs did not fail at all"] if few > 1 else [])]
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The whole result as Markdown."""
+    jobs = counted(results)
+    best = oracle(jobs)
+    blind = measure(jobs, BLIND)
+    kinds = {kind: sum(job["kind"] == kind for job in jobs) for kind in ("curable", "transient", "incurable")}
+    right, asked = accuracy(jobs)
+    lines = [
+        f"# Real jobs, really run: {len(results['jobs'])} of them",
+        "",
+        f"`{results['command']}`, {results['date']}, {results['machine']}, {results['lanes']} jobs at a time, "
+        f"{results['minutes']} minutes.",
+        "",
+        f"{kinds['curable']} failures that a configuration cures, {kinds['transient']} that pass, "
+        f"{kinds['incurable']} that nothing cures; every strategy has the same jobs and four tries. Container limits "
+        "are emulated by a watcher that sends real signals. How it is measured: [protocol](../../docs/proof-protocol.md).",
+        "",
+        "| strategy | healed by 1st retry | by last | GiB·s / blind | GiB·s / oracle | failed GiB·s / blind | "
+        "core·s / blind | retries in vain | transient lost | memory / need, median |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for each in [*(measure(jobs, name) for name in strategies_of(results)), best]:
+        need = f"{statistics.median(each.over_need):.2f}" if each.over_need else ""
+        lines.append(
+            f"| {each.strategy} | {_of(each.healed_first, each.curable)} | {_of(each.healed_last, each.curable)} "
+            f"| {each.gib_seconds / blind.gib_seconds:.2f} | {each.gib_seconds / best.gib_seconds:.2f} "
+            f"| {each.failed_gib_seconds / blind.failed_gib_seconds:.2f} "
+            f"| {each.core_seconds / blind.core_seconds:.2f} | {each.retries_in_vain} "
+            f"| {each.transient_lost} of {each.transient} | {need} |"
+        )
+    for name in (OURS, MODEL):
+        if name in strategies_of(results):
+            lines += ["", f"## Goals: {name}", "", "| goal | bound | measured | |", "|---|---|---|---|"]
+            lines += [
+                f"| {goal.what} | {goal.bound} | {goal.measured} | {'met' if goal.met else '**missed**'} |"
+                for goal in goals(results, name)
+            ]
+    lines += ["", f"Classification of the first failure: {_of(right, asked)} as labelled beforehand.", ""]
+    lines += _halves(jobs)
+    lines += _families(results, jobs)
+    lines += _models(results)
+    lines += _exceptions(results, jobs)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _halves(jobs: Sequence[Job]) -> list[str]:
+    lines = [
+        "## Sizes not seen while developing",
+        "",
+        "| sizes | healed by 1st retry | by last |",
+        "|---|---|---|",
+    ]
+    for held_out in (False, True):
+        mine = measure([job for job in jobs if job["held_out"] is held_out], OURS)
+        seed = "held out" if held_out else "development"
+        lines.append(
+            f"| {seed} | {_of(mine.healed_first, mine.curable)} | {_of(mine.healed_last, mine.curable)} |"
+        )
+    return [*lines, ""]
+
+
+def _families(results: Mapping[str, Any], jobs: Sequence[Job]) -> list[str]:
+    names = strategies_of(results)
+    lines = ["## By family: healed by the last retry", "", f"| family | jobs | {' | '.join(names)} |"]
+    lines.append("|---" * (len(names) + 2) + "|")
+    for family in dict.fromkeys(job["family"] for job in jobs if job["kind"] == "curable"):
+        own = [job for job in jobs if job["family"] == family]
+        healed = [str(sum(_healed(job["strategies"][name]) for job in own)) for name in names]
+        lines.append(f"| {family} | {len(own)} | {' | '.join(healed)} |")
+    return [*lines, ""]
+
+
+def _models(results: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, told in results.get("models", {}).items():
+        audits = told.get("audits", [])
+        failed = [f"{each['name']} ({each['says']})" for each in audits if not each["passed"]]
+        came = told.get("refused") or (
+            "passed its audits"
+            if not failed
+            else "failed its audits, so the playbook decides: " + "; ".join(failed)
+        )
+        lines.append(
+            f"- model for the {name} jobs, from {told['attempts']} attempts of the other half: {came}"
+        )
+    return ["## Models", "", *lines, ""] if lines else []
+
+
+def _exceptions(results: Mapping[str, Any], jobs: Sequence[Job]) -> list[str]:
+    lines = ["## Named, not dropped", ""]
+    passed = [job["id"] for job in results["jobs"] if job["first"][0]["succeeded"]]
+    lines.append(f"- passed on the first attempt, so not counted: {', '.join(passed) or 'none'}")
+    differ = [
+        job["id"] for job in results["jobs"] if job["first"][0]["succeeded"] != job["first"][1]["succeeded"]
+    ]
+    lines.append(f"- two first attempts that ended differently: {', '.join(differ) or 'none'}")
+    none = [job["id"] for job in jobs if job["kind"] == "curable" and not job.get("oracle")]
+    lines.append(f"- no cure found by the oracle: {', '.join(none) or 'none'}")
+    for job in jobs:
+        category = job["classified"]["category"]
+        if category not in job["labels"]:
+            lines.append(f"- {job['id']}: {category} where {' or '.join(job['labels'])} was labelled")
+    for name in (OURS, MODEL):
+        for job in jobs:
+            tries = job["strategies"].get(name)
+            if tries and job["kind"] != "incurable" and not _healed(tries):
+                lines.append(f"- {name} did not heal {job['id']}: {tries[-1].get('reason', 'no try left')}")
+            if tries and job["kind"] == "incurable" and len(tries) > 1:
+                lines.append(f"- {name} retried {job['id']}: {tries[0].get('reason', '')}")
+    return lines
+
+
+def plots(results: Mapping[str, Any], file: Path) -> None:
+    """Share healed and memory held, per strategy."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    jobs = counted(results)
+    every = [*(measure(jobs, name) for name in strategies_of(results)), oracle(jobs)]
+    names = [each.strategy for each in every][::-1]
+    figure, (healed, cost) = plt.subplots(1, 2, figsize=(12, 0.45 * len(every) + 1.6), sharey=True)
+    healed.barh(names, [100 * each.last for each in every][::-1], color="#9ecae1", label="by the last retry")
+    healed.barh(names, [100 * each.first for each in every][::-1], color="#3182bd", label="by the first")
+    healed.set_xlabel("curable failures healed, %")
+    healed.legend(loc="lower right")
+    failed = [each.failed_gib_seconds / 3600 for each in every][::-1]
+    whole = [each.gib_seconds / 3600 for each in every][::-1]
+    cost.barh(names, whole, color="#a1d99b", label="tries that succeeded")
+    cost.barh(names, failed, color="#de2d26", label="tries that failed")
+    cost.set_xlabel("memory held, GiB-hours")
+    cost.legend(loc="lower right")
+    figure.suptitle(
+        f"{len(jobs)} real Spark jobs that failed, the same for every strategy ({results['date'][:10]})"
+    )
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def readme_figures(results: Mapping[str, Any]) -> str:
+    """The part of the README between its marks."""
+    jobs = counted(results)
+    names = [BLIND, "double executor memory", "double everything", OURS]
+    if MODEL in strategies_of(results):
+        names.append(MODEL)
+    blind, best = measure(jobs, BLIND), oracle(jobs)
+    lines = [
+        f"{len(jobs)} real Spark jobs that failed, the same for every strategy and with the same number of tries "
+        f"(`{results['command']}`, {results['date'][:10]}, [whole result](benchmarks/results/proof.md)):",
+        "",
+        "| strategy | healed by the 1st retry | by the last | memory held / blind | / oracle | retries in vain |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.strategy} | {_of(each.healed_first, each.curable)} | {_of(each.healed_last, each.curable)} "
+        f"| {each.gib_seconds / blind.gib_seconds:.2f} | {each.gib_seconds / best.gib_seconds:.2f} "
+        f"| {each.retries_in_vain} |"
+        for each in [*(measure(jobs, name) for name in names), best]
+    ]
+    return "\n".join(lines)
+
+
+def with_figures(readme: str, figures: str) -> str:
+    """*readme* with what stands between the marks replaced.
+
+    :raises ValueError: when the marks are not there.
+    """
+    begin, end = MARKS
+    if begin not in readme or end not in readme:
+        raise ValueError(f"README.md has no {begin} ... {end}")
+    return re.sub(
+        f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{figures}\n{end}", readme, flags=re.S
+    )
+
+
+def write_readme() -> None:
+    """Renew the README's figures from the stored results."""
+    file = ROOT / "README.md"
+    file.write_text(with_figures(file.read_text(), readme_figures(load(RESULTS / "proof.json"))))
+
+
+def _healed(tries: Tries) -> bool:
+    return bool(tries) and bool(tries[-1]["succeeded"])
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part}/{whole} ({_share(part, whole):.0%})" if whole else "none"
+
+
+def _ratio(what: str, mine: float, other: float, bound: float) -> Goal:
+    ratio = mine / other if other else 0.0
+    return Goal(what, f"<= {bound}", f"{ratio:.2f}", ratio <= bound)

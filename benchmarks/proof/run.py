@@ -1,0 +1,266 @@
+"""Runs every strategy on every job, then the oracle, then a model trained on other jobs; keeps all of it as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from airflow_autoremed.spark.cost import usage_by_conf
+from airflow_autoremed.types import Conf, Decision, Objective, Predictor, RecordedAttempt
+from benchmarks.proof import strategies
+from benchmarks.proof.cluster import Cluster, Lab, Memo, Outcome
+from benchmarks.proof.jobs import Job, Kind
+from benchmarks.proof.strategies import MOST_TRIES, Ours, Strategy, Tried
+
+WITH_MODEL = "ours with a model"
+
+
+def run(jobs: Sequence[Job], home: Path, *, lanes: int, command: str, model: bool) -> dict[str, Any]:
+    """All of it.
+
+    :param home: where the cluster works and the attempts are kept; run again with the same one, and what was broken
+        off goes on.
+    """
+    began = time.monotonic()
+    memo = Memo(home / "attempts.jsonl")
+    with Cluster(home, "24g", lanes) as cluster, ThreadPoolExecutor(lanes) as pool:
+        lab = Lab(cluster, memo)
+        # The long ones first, so that no lane waits for the other at the end.
+        ordered = sorted(jobs, key=lambda job: list(Kind).index(job.kind))
+        found = list(pool.map(lambda job: _one(lab, job), ordered))
+        models: dict[str, Any] = {}
+        if model:
+            models = _with_models(lab, found, ordered, pool)
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
+        "command": command,
+        "machine": machine(),
+        "lanes": lanes,
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "models": models,
+        "jobs": found,
+    }
+
+
+def _one(lab: Lab, job: Job) -> dict[str, Any]:
+    first = [lab.attempt(job, job.declared, 1, sample) for sample in (0, 1)]
+    kept: dict[str, Any] = {
+        "id": job.id,
+        "family": job.family,
+        "kind": job.kind.value,
+        "memory": job.memory,
+        "held_out": job.held_out,
+        "parameters": dict(job.parameters),
+        "declared": dict(job.declared),
+        "labels": list(job.labels),
+        "container": job.container,
+        "first": [_outcome(each) for each in first],
+    }
+    if not first[0].succeeded:
+        cause = strategies.classify(first[0])
+        kept["classified"] = {
+            "category": cause.category,
+            "rule": cause.rule,
+            "line": cause.lines[0].text[:300] if cause.lines else "",
+        }
+    kept["strategies"] = {
+        name: follow(lab, job, strategy, steady=first[0].succeeded == first[1].succeeded)
+        for name, strategy in strategies.SIMPLE.items()
+    }
+    if job.kind is Kind.CURABLE:
+        kept["oracle"] = _oracle(lab, job)
+    healed = {
+        name: "".join("." if t["succeeded"] else "x" for t in tries)
+        for name, tries in kept["strategies"].items()
+    }
+    print(
+        f"{time.strftime('%H:%M:%S')} {job.id}: {healed['ours']:5} {kept.get('classified', {}).get('category', '')}",
+        flush=True,
+    )
+    return kept
+
+
+def follow(lab: Lab, job: Job, strategy: Strategy, *, steady: bool) -> list[dict[str, Any]]:
+    """The tries of *strategy* on *job*, until it succeeds, gives up, or has no try left.
+
+    :param steady: whether two runs of the first attempt ended alike: then they stand for further repetitions too.
+    """
+    tries: list[Tried] = []
+    conf: Conf | None = job.declared
+    while conf is not None and len(tries) < MOST_TRIES:
+        before = sum(1 for each in tries if dict(each.conf) == dict(conf))
+        sample = before % 2 if steady else before
+        if dict(conf) != dict(job.declared) and "fails" not in job.parameters:
+            sample = min(sample, 1)
+        if job.kind is Kind.INCURABLE and len(tries) >= 2 and dict(conf) != dict(job.declared):
+            outcome = _as_before(tries[-1].outcome, conf)
+        else:
+            outcome = lab.attempt(job, conf, len(tries) + 1, sample)
+        tries.append(Tried(conf, outcome))
+        if outcome.succeeded:
+            break
+        following, decision = strategy.next(job, tries)
+        tries[-1] = replace(tries[-1], decision=decision)
+        conf = following
+    return [_tried(each) for each in tries]
+
+
+def _as_before(last: Outcome, conf: Conf) -> Outcome:
+    """A further try of what no configuration cures, charged and not run: it takes as long as the one before."""
+    used = usage_by_conf(conf, last.duration_s)
+    return replace(
+        last,
+        gib_seconds=round(used.gib_seconds, 2),
+        core_seconds=round(used.core_seconds, 2),
+        killed="not run, charged as the try before",
+    )
+
+
+def _oracle(lab: Lab, job: Job) -> dict[str, Any] | None:
+    """The cheapest of the job's possible cures that passes, found by bisection: passing is monotone along them."""
+    cures: list[Conf] = [{**job.declared, **change} for change in job.oracle]
+    if lab.attempt(job, cures[0], 1).succeeded:
+        return _tried(Tried(cures[0], lab.attempt(job, cures[0], 1)))
+    low, high = 0, len(cures)  # cures[low] fails; cures[high] passes or is beyond the end
+    # Doubling from the bottom, then halving: large configurations are rarely run.
+    step = 1
+    while low + step < len(cures) and not lab.attempt(job, cures[low + step], 1).succeeded:
+        low, step = low + step, step * 2
+    high = min(low + step, len(cures))
+    while high - low > 1:
+        middle = (low + high) // 2
+        if lab.attempt(job, cures[middle], 1).succeeded:
+            high = middle
+        else:
+            low = middle
+    if high == len(cures):
+        return None
+    return _tried(Tried(cures[high], lab.attempt(job, cures[high], 1)))
+
+
+def _with_models(
+    lab: Lab, found: Sequence[dict[str, Any]], jobs: Sequence[Job], pool: ThreadPoolExecutor
+) -> dict[str, Any]:
+    """A model for each half of the jobs, trained on all that was run of the other half."""
+    told: dict[str, Any] = {}
+    predictors: dict[bool, Predictor | None] = {}
+    for half in (False, True):
+        records = list(_history([each for each in found if each["held_out"] is not half]))
+        name = "held-out" if half else "development"
+        predictors[half], told[name] = _train(records)
+    strategy = Ours(WITH_MODEL, predictor=lambda job: predictors[job.held_out], objective=Objective())
+    by_id = {each["id"]: each for each in found}
+
+    def one(job: Job) -> None:
+        kept = by_id[job.id]
+        steady = kept["first"][0]["succeeded"] == kept["first"][1]["succeeded"]
+        kept["strategies"][WITH_MODEL] = follow(lab, job, strategy, steady=steady)
+
+    list(pool.map(one, jobs))
+    return told
+
+
+def _history(found: Iterable[dict[str, Any]]) -> Iterable[RecordedAttempt]:
+    """What every strategy ran, as if each had been a run of the task."""
+    moment = 0.0
+    for each in found:
+        for run, tries in each["strategies"].items():
+            for number, tried in enumerate(tries, start=1):
+                moment += 600.0
+                category = tried.get("category") or each.get("classified", {}).get("category", "unknown")
+                yield RecordedAttempt(
+                    _attempt_id(each["id"], run, number),
+                    moment,
+                    each["declared"],
+                    tried["conf"],
+                    tried["succeeded"],
+                    tried["duration_s"],
+                    category=None if tried["succeeded"] else category,
+                    operator="SparkSubmitOperator",
+                    fingerprint=each["id"],
+                )
+
+
+def _attempt_id(task: str, run: str, number: int) -> Any:
+    from airflow_autoremed.types import AttemptId
+
+    return AttemptId("proof", run, task, -1, number)
+
+
+def _train(records: Sequence[RecordedAttempt]) -> tuple[Predictor | None, dict[str, Any]]:
+    """A model as ``autoremed train`` makes it, and what came of it."""
+    from airflow_autoremed.learning import job as training
+    from airflow_autoremed.learning.model import read
+    from airflow_autoremed.learning.training import TooLittleHistoryError
+
+    folder = Path(tempfile.mkdtemp()) / "models"
+    told: dict[str, Any] = {"attempts": len(records), "failures": sum(not each.succeeded for each in records)}
+    try:
+        report = training.run(records, folder, objective=Objective())
+    except TooLittleHistoryError as error:
+        return None, {**told, "refused": str(error)}
+    told["audits"] = [each.to_dict() for each in report.audits]
+    told["promoted"] = report.promoted
+    return (read(report.folder) if report.promoted else None), told
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    kept = outcome.to_dict()
+    del kept["log"]
+    kept["exception"] = kept["exception"][-600:]
+    return kept
+
+
+def _tried(tried: Tried) -> dict[str, Any]:
+    kept = {"conf": dict(tried.conf), **_outcome(tried.outcome)}
+    kept.pop("exception")
+    if tried.decision is not None:
+        kept |= _decision(tried.decision)
+    return kept
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "action": decision.action.value,
+        "category": decision.classification.category,
+        "reason": decision.reason,
+        "decided_by": decision.decided_by,
+    }
+
+
+def machine() -> str:
+    """The machine in one line."""
+    import psutil
+    import pyspark
+
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.processor(),
+    )
+    java = subprocess.run(
+        ["java", "-version"], capture_output=True, text=True, check=False
+    ).stderr.splitlines()
+    memory = psutil.virtual_memory().total >> 30
+    return (
+        f"{psutil.cpu_count()} cores ({model}), {memory} GiB, Python {platform.python_version()}, "
+        f"Spark {pyspark.__version__}, {java[0] if java else 'no Java'}, {sys.platform}"
+    )
+
+
+def save(results: dict[str, Any], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(results, indent=1) + "\n")
