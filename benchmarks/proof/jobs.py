@@ -119,7 +119,7 @@ def _skew(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
 def _python(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
     killed = rng.choice(("k8s", "yarn", "largest"))
     return (
-        {"mb": round(620 * 4.0 ** rng.random())},
+        {"mb": round(740 * 3.5 ** rng.random())},
         {"spark.executor.memory": "600m", "spark.executor.memoryOverhead": "400m"},
         killed,
     )
@@ -136,7 +136,7 @@ def _pandas(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
 
 def _collect(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
     conf = {"spark.driver.memory": "512m", "spark.driver.maxResultSize": "0", "spark.executor.memory": "2g"}
-    return {"mb": round(250 * 3.0 ** rng.random())}, conf, ""
+    return {"mb": round(480 * 2.2 ** rng.random())}, conf, ""
 
 
 def _broadcast(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
@@ -351,7 +351,7 @@ def all_jobs(*, development: bool = False) -> list[Job]:
 
     :param development: draw all sizes from the development seed, in order not to look at the others.
     """
-    return [*_curable(development), *_transient(), *_incurable(development)]
+    return [*_curable(development), *_transient(development), *_incurable(development)]
 
 
 def _rng(family: str, number: int, development: bool = False) -> tuple[random.Random, bool]:
@@ -381,9 +381,9 @@ def _curable(development: bool) -> Iterator[Job]:
             )
 
 
-def _transient() -> Iterator[Job]:
+def _transient(development: bool) -> Iterator[Job]:
     for number, (program, fails, labels) in enumerate(TRANSIENT):
-        _, held_out = _rng("transient", number)
+        _, held_out = _rng("transient", number, development)
         yield Job(
             f"{program} {fails}x",
             "faults that pass",
