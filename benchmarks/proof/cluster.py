@@ -229,7 +229,8 @@ class Lab:
         """The outcome of try *attempt* of *job* with *conf*; *sample* tells repetitions apart."""
         # A fault that passes depends on the try; nothing else does.
         state = min(attempt, int(job.parameters.get("fails", 0)) + 1) if "fails" in job.parameters else 1
-        key = f"{job.id}|{json.dumps(dict(sorted(conf.items())))}|{state}|{sample}"
+        what = json.dumps([job.id, dict(job.parameters), dict(sorted(conf.items()))])
+        key = f"{what}|{state}|{sample}"
         known = self._memo.get(key)
         if known is None:
             known = self._cluster.run(job, conf, state)

@@ -42,3 +42,18 @@ def test_the_adapter_of_the_page_reads_and_writes_in_forty_lines():
         assert platform.read_conf(operator) == {"spark.executor.memory": "8g", "mine": "1"}
     assert platform.job(operator) == {"application": "job.py"}
     assert list(platform.diagnostics(operator, RuntimeError())) == [(Source.DRIVER_LOG, "log of 7")]
+
+
+def test_the_hook_of_the_worker_memory_page_moves_retries_and_nothing_else():
+    page = (Path(__file__).parents[2] / "docs" / "worker-memory.md").read_text()
+    known: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, flags=re.S)[0], known)
+    hook = known["task_instance_mutation_hook"]
+    for operator, tries, queue in (
+        ("SparkSubmitOperator", 0, "default"),
+        ("SparkSubmitOperator", 1, "large"),
+        ("BashOperator", 1, "default"),
+    ):
+        ti = SimpleNamespace(operator=operator, try_number=tries, queue="default")
+        hook(ti)
+        assert ti.queue == queue
