@@ -173,7 +173,14 @@ def _look(task: Task, day: int, number: int, truth: str, product: Product, tally
 
 
 def _look_at_retry(
-    task: Task, day: int, number: int, running: Any, following: Any, truth: str, product: Product, tally: Tally
+    task: Task,
+    day: int,
+    number: int,
+    running: Any,
+    following: Any,
+    truth: str,
+    product: Product,
+    tally: Tally,
 ) -> None:
     """Keep a remediation after which the next try fails of the same want."""
     if product.last is None or not of_memory(truth) or number >= TRIES:

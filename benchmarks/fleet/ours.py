@@ -349,9 +349,11 @@ class Product:
                 return
             if patching.worth_promoting(self._record(books, row), self.rules)[0]:
                 self._promote(books, running, row, now)
-        elif row.state is PatchState.PROMOTED:
-            if for_it or (ending.succeeded and not patching.worth_keeping(self._record(books, row))[0]):
-                self._change(books, row, PatchState.REVOKED)
+            return
+        if row.state is PatchState.PROMOTED and (
+            for_it or (ending.succeeded and not patching.worth_keeping(self._record(books, row))[0])
+        ):
+            self._change(books, row, PatchState.REVOKED)
 
     def _promote(self, books: Books, running: Running, row: Row, now: datetime) -> None:
         if books.standing is not None and books.standing is not row:

@@ -92,9 +92,9 @@ def present(conf: Conf, key: str) -> float:
     """What holds for *key*, Spark's default where it is not set."""
     for role in ("executor", "driver"):
         if key == f"spark.{role}.memoryOverhead":
-            return float(allocation.overhead(conf, role))  # type: ignore[arg-type]
+            return float(allocation.overhead(conf, role))
         if key == f"spark.{role}.memory":
-            return float(allocation.heap(conf, role))  # type: ignore[arg-type]
+            return float(allocation.heap(conf, role))
     return allocation.value(conf, key) or PATCHABLE[key].default or 0.0
 
 

@@ -251,7 +251,7 @@ class Task:
 
     def baseline(self, day: int) -> dict[str, str]:
         """What the author declares on *day*."""
-        return self.baselines[self.epoch[day]]
+        return self.baselines[int(self.epoch[day])]
 
     def started_at(self, day: int, number: int) -> float:
         """Seconds since the epoch."""
@@ -428,7 +428,7 @@ def make_task(fleet: Fleet, number: int) -> Task:
     scale = facts(conf).sizes[KEYS.index(scarce)] / (tried * margin)
     needs = _needs(rng, conf, scarce, shape * scale)
     epoch, baselines = _definitions(conf, scarce, needs[:, KEYS.index(scarce)], runs, edits, margin)
-    version = np.cumsum(deployed)
+    version = np.cumsum(deployed, dtype=np.int64)
     fingerprints, epoch, baselines = _fingerprints(number, epoch, version, baselines)
     transient = _faults(rng, fleet.storms(), rates)
     broken = _broken(rng, days, rates, deployed)
@@ -459,7 +459,7 @@ def make_task(fleet: Fleet, number: int) -> Task:
 def _schedule(rng: np.random.Generator, days: int) -> NDArray[np.bool_]:
     """Four in five run daily, others weekly, one in twenty monthly (assumed)."""
     every = int(rng.choice([1, 7, 30], p=[0.8, 0.15, 0.05]))
-    return (np.arange(days) + int(rng.integers(every))) % every == 0
+    return np.asarray((np.arange(days) + int(rng.integers(every))) % every == 0)
 
 
 def _growth(rng: np.random.Generator, days: int) -> Array:
@@ -575,7 +575,7 @@ def _broken(
 
 def _verdicts(fleet: Fleet, number: int) -> dict[str, str]:
     """What the classifier says of each cause of this task: a text that it reads wrongly once it reads wrongly always."""
-    named = {**{name: 4 for name in CATEGORY.values()}, **TRANSIENT, **INCURABLE}
+    named = {**dict.fromkeys(CATEGORY.values(), 4), **TRANSIENT, **INCURABLE}
     verdicts = {}
     for name in named:
         rng = np.random.default_rng([fleet.seed, number, zlib.crc32(name.encode())])
