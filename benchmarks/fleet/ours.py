@@ -337,6 +337,7 @@ class Product:
     ) -> None:
         """What ``history/patches.py`` does with the patch of a try that ended."""
         now = _moment(task.started_at(running.day, running.attempt.try_number) + ending.duration_s)
+        row.last_used = now
         for_it = not ending.succeeded and category == row.category
         if ending.succeeded or for_it:
             self.outcomes.note(row, ending.succeeded, now)

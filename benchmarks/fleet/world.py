@@ -299,9 +299,14 @@ class Task:
 
     def _enough(self, declared: Conf, needs: Sequence[float], cores: int) -> dict[str, str] | None:
         conf = {**declared, CORES: str(cores)}
-        for key, need, size in zip(KEYS, needs, facts(declared).sizes, strict=True):
-            if key == OVERHEAD or need > size:
-                least = math.ceil(max(need, size) / MIB) * MIB
+        has = dict(zip(KEYS, facts(declared).sizes, strict=True))
+        short = {key for key, need in zip(KEYS, needs, strict=True) if need > has[key]}
+        for key, need in zip(KEYS, needs, strict=True):
+            least = math.ceil(need / MIB) * MIB
+            if key == OVERHEAD and key not in short and HEAP in short:
+                # The overhead that is not declared would grow with the heap: it is kept as it was.
+                conf[key] = PATCHABLE[key].format(max(least, has[key] // MIB * MIB))
+            elif key in short:
                 if least > PATCHABLE[key].maximum:
                     return None
                 conf[key] = PATCHABLE[key].format(least)
