@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_autoremed.airflow import lifecycle
+from airflow_autoremed.airflow.deferred import lifecycle
 from airflow_autoremed.airflow.options import Options
 
 Callback = Callable[[Mapping[str, Any]], None]

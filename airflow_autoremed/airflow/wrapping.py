@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_autoremed.airflow import lifecycle
+from airflow_autoremed.airflow.deferred import lifecycle
 from airflow_autoremed.airflow.options import Options
 from airflow_autoremed.platforms.base import own_method, replace_method
 from airflow_autoremed.types import Action

@@ -168,7 +168,7 @@ def _stack(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
 
 def _off_heap(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
     conf = {"spark.memory.offHeap.enabled": "true", "spark.memory.offHeap.size": "1m"}
-    return {"mb": rng.randint(50, 200)}, conf, ""
+    return {"mb": rng.randint(60, 150)}, conf, ""
 
 
 def _slow_broadcast(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
@@ -177,7 +177,11 @@ def _slow_broadcast(rng: random.Random) -> tuple[dict[str, Any], dict[str, str],
 
 
 def _frozen(rng: random.Random) -> tuple[dict[str, Any], dict[str, str], str]:
-    conf = {"spark.network.timeout": "8s", "spark.executor.heartbeatInterval": "2s"}
+    conf = {
+        "spark.network.timeout": "8s",
+        "spark.network.timeoutInterval": "2s",
+        "spark.executor.heartbeatInterval": "2s",
+    }
     return {"seconds": rng.randint(14, 18)}, conf, ""
 
 
