@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_autoremed.airflow.deferred import lifecycle
 from airflow_autoremed.airflow.compat import HAS_RETRY_POLICY, RetryPolicy
+from airflow_autoremed.airflow.deferred import lifecycle
 from airflow_autoremed.airflow.guard import log
 from airflow_autoremed.airflow.options import Options
 from airflow_autoremed.types import Action, Mode

@@ -202,11 +202,20 @@ class Memo:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, Outcome] = {}
+        self._ends: dict[str, list[tuple[Conf, bool]]] = {}
         self._lock = threading.Lock()
         if file.exists():
             for line in file.read_text().splitlines():
                 entry = json.loads(line)
-                self._known[entry["key"]] = Outcome(**entry["outcome"])
+                self._remember(entry["key"], entry["job"], entry["conf"], Outcome(**entry["outcome"]))
+
+    def _remember(self, key: str, job_id: str, conf: Conf, outcome: Outcome) -> None:
+        self._known[key] = outcome
+        self._ends.setdefault(job_id, []).append((conf, outcome.succeeded))
+
+    def ends(self, job: Job) -> list[tuple[Conf, bool]]:
+        """How the attempts of *job* so far ended."""
+        return list(self._ends.get(job.id, ()))
 
     def get(self, key: str) -> Outcome | None:
         return self._known.get(key)
@@ -214,7 +223,7 @@ class Memo:
     def put(self, key: str, job: Job, conf: Conf, outcome: Outcome) -> None:
         entry = {"key": key, "job": job.id, "conf": dict(conf), "outcome": outcome.to_dict()}
         with self._lock:
-            self._known[key] = outcome
+            self._remember(key, job.id, conf, outcome)
             with self._file.open("a") as out:
                 out.write(json.dumps(entry) + "\n")
 
@@ -224,6 +233,10 @@ class Lab:
 
     def __init__(self, cluster: Cluster, memo: Memo) -> None:
         self._cluster, self._memo = cluster, memo
+
+    def ends(self, job: Job) -> list[tuple[Conf, bool]]:
+        """How the attempts of *job* so far ended."""
+        return self._memo.ends(job)
 
     def attempt(self, job: Job, conf: Conf, attempt: int, sample: int = 0) -> Outcome:
         """The outcome of try *attempt* of *job* with *conf*; *sample* tells repetitions apart."""

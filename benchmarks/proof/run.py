@@ -15,7 +15,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.cost import usage_by_conf
+from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import Conf, Decision, Objective, Predictor, RecordedAttempt
 from benchmarks.proof import strategies
 from benchmarks.proof.cluster import Cluster, Lab, Memo, Outcome
@@ -127,25 +129,45 @@ def _as_before(last: Outcome, conf: Conf) -> Outcome:
 
 
 def _oracle(lab: Lab, job: Job) -> dict[str, Any] | None:
-    """The cheapest of the job's possible cures that passes, found by bisection: passing is monotone along them."""
+    """The cheapest of the job's possible cures that passes, found by bisection: passing is monotone along them, so
+    what the strategies ran tells of what lies above and below."""
     cures: list[Conf] = [{**job.declared, **change} for change in job.oracle]
-    if lab.attempt(job, cures[0], 1).succeeded:
-        return _tried(Tried(cures[0], lab.attempt(job, cures[0], 1)))
-    low, high = 0, len(cures)  # cures[low] fails; cures[high] passes or is beyond the end
-    # Doubling from the bottom, then halving: large configurations are rarely run.
-    step = 1
-    while low + step < len(cures) and not lab.attempt(job, cures[low + step], 1).succeeded:
-        low, step = low + step, step * 2
-    high = min(low + step, len(cures))
+
+    def passes(number: int) -> bool:
+        ends = {_implied(cures[number], conf, passed) for conf, passed in lab.ends(job)} - {None}
+        return bool(ends.pop()) if len(ends) == 1 else lab.attempt(job, cures[number], 1).succeeded
+
+    if dict(cures[0]) != dict(job.declared) and passes(0):
+        low, high = -1, 0
+    else:
+        low, high = 0, len(cures)  # low fails; high passes, or is beyond the end
+        step = 1  # doubling from the bottom, then halving: large configurations are rarely run
+        while low + step < len(cures) and not passes(low + step):
+            low, step = low + step, step * 2
+        high = min(low + step, len(cures))
     while high - low > 1:
         middle = (low + high) // 2
-        if lab.attempt(job, cures[middle], 1).succeeded:
-            high = middle
-        else:
-            low = middle
-    if high == len(cures):
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    # Near the limit an end may differ from what larger and smaller ones imply: the one that counts is run.
+    while high < len(cures):
+        outcome = lab.attempt(job, cures[high], 1)
+        if outcome.succeeded:
+            return _tried(Tried(cures[high], outcome))
+        high += 1
+    return None
+
+
+def _implied(cure: Conf, conf: Conf, passed: bool) -> bool | None:
+    """What the end of *conf* says of *cure*, where they differ in the size of one setting of memory at most."""
+    differ = [key for key in {*cure, *conf} if cure.get(key) != conf.get(key)]
+    if not differ:
+        return passed
+    if len(differ) > 1 or not PATCHABLE[differ[0]].footprint:
         return None
-    return _tried(Tried(cures[high], lab.attempt(job, cures[high], 1)))
+    ours, theirs = allocation.value(cure, differ[0]), allocation.value(conf, differ[0])
+    if ours is None or theirs is None:
+        return None
+    return passed if (ours > theirs) is passed else None
 
 
 def _with_models(
