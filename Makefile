@@ -1,6 +1,6 @@
 # Every target does its own set-up. Two to start with: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix unit integration lint types layers package docs lock clean setup setup-java
+.PHONY: help demo test test-matrix bench proof-short unit integration lint types layers package docs lock clean setup setup-java
 
 BIN := .venv/bin
 
@@ -26,6 +26,20 @@ integration: setup-java  ## the tests with real Airflow and real Spark
 
 test-matrix: setup  ## the whole way on every supported version of Airflow, each installed by itself
 	$(BIN)/python scripts/test_matrix.py $(ARGS)
+
+bench: setup-java  ## every figure of README and docs again (about two hours on two cores; results in benchmarks/results)
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.proof
+	$(BIN)/python -m benchmarks.fleet
+	$(BIN)/python benchmarks/classify_throughput.py
+	$(BIN)/python benchmarks/classify_cold_start.py
+	$(BIN)/python benchmarks/tap_throughput.py
+	$(BIN)/python benchmarks/store_concurrency.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/ingest_event_logs.py
+
+proof-short: setup-java  ## 16 real misconfigured jobs: what heals, what is stopped, what is left alone
+	$(BIN)/python -m benchmarks.proof --short
 
 lint: setup  ## ruff: style and format; generated pages are up to date
 	$(BIN)/ruff check .
