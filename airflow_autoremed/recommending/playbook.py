@@ -285,7 +285,8 @@ def _double(plan: Plan, key: str, role: Role) -> bool:
     """Twice the heap that failed, at least 1 GiB more (4 GiB after the first growth was not enough), and at least what
     is declared. Of small heaps Spark keeps much for itself, and a further failure costs more than a few GiB."""
     floor = plan.floor(key)
-    more = 4 * GIB if plan.repeats else 1 * GIB
+    grew = any(allocation.heap(conf, role) < floor for conf in plan.failed)
+    more = 4 * GIB if grew else 1 * GIB
     return plan.grow(key, role, floor, max(2 * floor, floor + more, _declared_heap(plan, role)))
 
 

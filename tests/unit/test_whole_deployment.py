@@ -119,11 +119,11 @@ def test_limits_that_cannot_be_used_say_what_to_write(text, told):
 
 
 def test_retries_beyond_the_authors_are_for_remediable_failures_only(spark_submit, spark_task):
-    spark_submit(HEAP_OOM, cured_by="--executor-memory 4g")
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 6g")
     task = remediate(spark_task(executor_memory="1g", retries=0), retry_budget=2)
     assert task.retries == 2
     ti = TaskInstance(task, retries=task.retries)
-    assert [memory_of(ti.run().argv) for _ in range(3)] == ["1g", "2g", "4g"]
+    assert [memory_of(ti.run().argv) for _ in range(3)] == ["1g", "2g", "6g"]
     assert ti.tries[-1].error is None
 
 
