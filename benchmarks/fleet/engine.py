@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_autoremed.types import Brakes
-from benchmarks.fleet.ours import Product, Weak, of_memory
+from benchmarks.fleet.ours import PAUSED, Product, Weak, of_memory
 from benchmarks.fleet.strategies import OURS, SIMPLE, STICKY, Simple, Tried, double_all
 from benchmarks.fleet.world import TRIES, Fleet, Task, cost, make_task
 
@@ -161,7 +161,7 @@ def _look(task: Task, day: int, number: int, truth: str, product: Product, tally
     elif "growth ceiling" in product.last.reason:
         why = "growth ceiling"
     elif "largest container" in product.last.reason:
-        why = "largest container, where fewer cores would do"
+        why = "near the largest container"
     elif product.last.decided_by == "rules":
         why = "rules"
     else:
@@ -191,6 +191,8 @@ def _look_at_retry(
     verdict = product.last.classification.category
     if verdict != truth:
         kind = "retry in vain: not recognised"
+    elif PAUSED in product.last.reason:
+        kind = "retry in vain: remediation paused by a brake"
     elif dict(following.effective) == dict(running.effective):
         kind = "retry in vain: nothing changed"
     else:

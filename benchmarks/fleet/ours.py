@@ -50,6 +50,7 @@ _RECENT = 50
 _WINDOW = 39
 """Attempts that a model is told of (``airflow/insights.py``)."""
 _DAY = 86_400.0
+PAUSED = "Remediation pauses"
 
 
 @dataclass
@@ -274,20 +275,26 @@ class Product:
         return Insight(self.predictor, tuple(self._books(task).past), told, self.objective, self.prices)
 
     def _within_bounds(self, task: Task, running: Running, decision: Decision) -> Decision:
-        if decision.action is Action.REMEDIATE and self._paused(task, running, decision):
+        why = self._paused(task, running, decision) if decision.action is Action.REMEDIATE else None
+        if why is not None:
             self.life["remediation paused"] += 1
             patch = None
             if running.patched and not running.standing and decision.patch is not None:
                 operations = patching.diff(running.baseline, running.effective)
                 patch = replace(decision.patch, operations=operations)
             return replace(
-                decision, action=Action.LEAVE_ALONE, conf=running.effective, patch=patch, changes={}
+                decision,
+                action=Action.LEAVE_ALONE,
+                conf=running.effective,
+                patch=patch,
+                changes={},
+                reason=f"{decision.reason} {PAUSED} {why}.",
             )
         if decision.action is Action.LEAVE_ALONE and running.standing:
             return replace(decision, patch=None)
         return decision
 
-    def _paused(self, task: Task, running: Running, decision: Decision) -> bool:
+    def _paused(self, task: Task, running: Running, decision: Decision) -> str | None:
         now = _moment(task.started_at(running.day, running.attempt.try_number))
         category = decision.classification.category
         for scope, most in (
@@ -297,9 +304,10 @@ class Product:
         ):
             if most is None:
                 continue
-            if patching.paused(self.outcomes.latest(scope, most), most, self.brakes.brake_pause, now):
-                return True
-        return False
+            why = patching.paused(self.outcomes.latest(scope, most), most, self.brakes.brake_pause, now)
+            if why is not None:
+                return f"of {' '.join(scope)}: {why}"
+        return None
 
     # ----------------------------------------------------------------------------------------------- the books
 

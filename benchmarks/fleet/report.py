@@ -51,7 +51,12 @@ def _head(results: Results) -> Iterator[str]:
         "happens on a real cluster with real jobs is measured elsewhere (`benchmarks/proof`)."
     )
     yield ""
-    yield f"`{results['command']}`, {results['date']}, {results['machine']}, {results['seconds']:.0f} s."
+    busy = (
+        f" ({results['cpu_seconds']:.0f} s of CPU time; load at the end {results['load']})"
+        if "load" in results
+        else ""
+    )
+    yield f"`{results['command']}`, {results['date']}, {results['machine']}, {results['seconds']:.0f} s{busy}."
     yield ""
     yield (
         f"{world['tasks']:,} tasks, {world['days']} days, seed {world['seed']}: {world['runs']:,} runs, of which "
