@@ -29,7 +29,7 @@ from airflow_autoremed.types import Conf
 from benchmarks.proof.jobs import SMALL_JVM, Job
 
 PROGRAMS = Path(__file__).with_name("programs.py")
-LONGEST_S = 240.0
+LONGEST_S = 75.0
 """An attempt that takes longer is ended and counts as failed."""
 _LOOK_S = 0.15
 _FLAGS = ("spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions")
