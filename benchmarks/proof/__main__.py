@@ -46,7 +46,7 @@ def main() -> int:
         print(f"{len(chosen)} jobs, {given.lanes} at a time, in {home}", flush=True)
         command = "python -m benchmarks.proof" + (" --short" if given.short else "")
         model = not (given.short or given.only or given.development)
-        results = run.run(chosen, home, lanes=given.lanes, command=command, model=model)
+        results = run.run(chosen, home, lanes=given.lanes, command=command, short=given.short, model=model)
         if given.only or given.development:
             print(report.page(results))
             return 0

@@ -213,6 +213,16 @@ class Memo:
         self._known[key] = outcome
         self._ends.setdefault(job_id, []).append((conf, outcome.succeeded))
 
+    @property
+    def count(self) -> int:
+        """Attempts that were run."""
+        return len(self._known)
+
+    @property
+    def seconds(self) -> float:
+        """How long they took together."""
+        return sum(each.duration_s for each in self._known.values())
+
     def ends(self, job: Job) -> list[tuple[Conf, bool]]:
         """How the attempts of *job* so far ended."""
         return list(self._ends.get(job.id, ()))

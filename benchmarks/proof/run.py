@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -27,19 +28,24 @@ from benchmarks.proof.strategies import MOST_TRIES, Ours, Strategy, Tried
 WITH_MODEL = "ours with a model"
 
 
-def run(jobs: Sequence[Job], home: Path, *, lanes: int, command: str, model: bool) -> dict[str, Any]:
+SHORT = ("no retry", "blind retry x3", "ours")
+"""Strategies of the short form, which has no oracle either."""
+
+
+def run(
+    jobs: Sequence[Job], home: Path, *, lanes: int, command: str, short: bool, model: bool
+) -> dict[str, Any]:
     """All of it.
 
     :param home: where the cluster works and the attempts are kept; run again with the same one, and what was broken
         off goes on.
     """
-    began = time.monotonic()
     memo = Memo(home / "attempts.jsonl")
     with Cluster(home, "24g", lanes) as cluster, ThreadPoolExecutor(lanes) as pool:
         lab = Lab(cluster, memo)
         # The long ones first, so that no lane waits for the other at the end.
         ordered = sorted(jobs, key=lambda job: list(Kind).index(job.kind))
-        found = list(pool.map(lambda job: _one(lab, job), ordered))
+        found = list(pool.map(lambda job: _one(lab, job, short), ordered))
         models: dict[str, Any] = {}
         if model:
             models = _with_models(lab, found, ordered, pool)
@@ -48,13 +54,14 @@ def run(jobs: Sequence[Job], home: Path, *, lanes: int, command: str, model: boo
         "command": command,
         "machine": machine(),
         "lanes": lanes,
-        "minutes": round((time.monotonic() - began) / 60, 1),
+        "attempts": memo.count,
+        "minutes": round(memo.seconds / 60 / lanes),
         "models": models,
         "jobs": found,
     }
 
 
-def _one(lab: Lab, job: Job) -> dict[str, Any]:
+def _one(lab: Lab, job: Job, short: bool) -> dict[str, Any]:
     first = [lab.attempt(job, job.declared, 1, sample) for sample in (0, 1)]
     kept: dict[str, Any] = {
         "id": job.id,
@@ -78,8 +85,9 @@ def _one(lab: Lab, job: Job) -> dict[str, Any]:
     kept["strategies"] = {
         name: follow(lab, job, strategy, steady=first[0].succeeded == first[1].succeeded)
         for name, strategy in strategies.SIMPLE.items()
+        if name in SHORT or not short
     }
-    if job.kind is Kind.CURABLE:
+    if job.kind is Kind.CURABLE and not short:
         kept["oracle"] = _oracle(lab, job)
     healed = {
         name: "".join("." if t["succeeded"] else "x" for t in tries)
@@ -177,7 +185,7 @@ def _with_models(
     told: dict[str, Any] = {}
     predictors: dict[bool, Predictor | None] = {}
     for half in (False, True):
-        records = list(_history([each for each in found if each["held_out"] is not half]))
+        records = _history([each for each in found if each["held_out"] is not half])
         name = "held-out" if half else "development"
         predictors[half], told[name] = _train(records)
     strategy = Ours(WITH_MODEL, predictor=lambda job: predictors[job.held_out], objective=Objective())
@@ -192,15 +200,17 @@ def _with_models(
     return told
 
 
-def _history(found: Iterable[dict[str, Any]]) -> Iterable[RecordedAttempt]:
-    """What every strategy ran, as if each had been a run of the task."""
-    moment = 0.0
-    for each in found:
-        for run, tries in each["strategies"].items():
-            for number, tried in enumerate(tries, start=1):
-                moment += 600.0
-                category = tried.get("category") or each.get("classified", {}).get("category", "unknown")
-                yield RecordedAttempt(
+def _history(found: Iterable[dict[str, Any]]) -> list[RecordedAttempt]:
+    """What every strategy ran, as if each had been a run of the task, one after the other in no order of jobs."""
+    runs = [(each, run, tries) for each in found for run, tries in each["strategies"].items()]
+    random.Random(0).shuffle(runs)
+    moment, history = 0.0, []
+    for each, run, tries in runs:
+        for number, tried in enumerate(tries, start=1):
+            moment += 600.0
+            category = tried.get("category") or each.get("classified", {}).get("category", "unknown")
+            history.append(
+                RecordedAttempt(
                     _attempt_id(each["id"], run, number),
                     moment,
                     each["declared"],
@@ -211,6 +221,8 @@ def _history(found: Iterable[dict[str, Any]]) -> Iterable[RecordedAttempt]:
                     operator="SparkSubmitOperator",
                     fingerprint=each["id"],
                 )
+            )
+    return history
 
 
 def _attempt_id(task: str, run: str, number: int) -> Any:

@@ -46,6 +46,7 @@ def results() -> dict[str, Any]:
         "command": "python -m benchmarks.proof",
         "machine": "a machine",
         "lanes": 2,
+        "attempts": 9,
         "minutes": 1,
         "jobs": [
             job("heals at once", "curable", [failed, passed], oracle=tried(succeeded=True, memory="2g")),
