@@ -127,7 +127,7 @@ class DatabricksTaskPlatform(Platform):
     def own_retries(self, operator: Any) -> str | None:
         """``max_retries`` of the task."""
         most = getattr(operator, "max_retries", None)
-        return _told(most if isinstance(most, int) else 0)
+        return _told(int(str(most)) if str(most).isdigit() else 0)
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """Error and trace of the failed tasks' output."""

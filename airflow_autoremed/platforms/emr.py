@@ -53,6 +53,10 @@ class EmrStepsPlatform(Platform):
             found.update({f"step {number} {name}": value for name, value in known.items()})
         return found or {"steps": str(len(_steps(operator)))}
 
+    def renew(self, operator: Any) -> str | None:
+        """Steps have no tokens; but there has to be one that runs Spark."""
+        return None if _spark_steps(_steps(operator)) else "none of its steps calls spark-submit"
+
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """Why the failed steps failed, and the end of their standard error on S3."""
         cluster = operator.job_flow_id
@@ -117,6 +121,13 @@ class _WithParameters(Platform):
         found = {"entry point": str(inner.get("entryPoint", ""))}
         return {**found, **arguments.application(self._words(operator))}
 
+    def other_driver(self, operator: Any) -> str | None:
+        """Why nothing can be written, where the job is driven by something else (SQL, Hive)."""
+        given = operator.job_driver or {}
+        if not given or self.driver in given:
+            return None
+        return f"its job driver is {', '.join(sorted(given))}, which has no sparkSubmitParameters to patch"
+
     def _words(self, operator: Any) -> list[str]:
         inner = (operator.job_driver or {}).get(self.driver) or {}
         return shlex.split(str(inner.get("sparkSubmitParameters") or ""))
@@ -131,7 +142,7 @@ class EmrServerlessPlatform(_WithParameters):
     def renew(self, operator: Any) -> str | None:
         """Another client token."""
         operator.client_request_token = str(uuid4())
-        return None
+        return self.other_driver(operator)
 
     def own_retries(self, operator: Any) -> str | None:
         """``retryPolicy`` of the job run."""
@@ -166,7 +177,7 @@ class EmrContainerPlatform(_WithParameters):
         """Another client token where one is fixed; without one the operator makes one for each run."""
         if operator.client_request_token:
             operator.client_request_token = str(uuid4())
-        return None
+        return self.other_driver(operator)
 
     def own_retries(self, operator: Any) -> str | None:
         """``retryPolicyConfiguration`` of the job run."""

@@ -161,3 +161,20 @@ def test_the_hook_for_pods_leaves_pods_of_operators_alone():
     about = {"dag_id": "sales", "task_id": "daily", "try_number": "2"}
     metadata = SimpleNamespace(labels=about, annotations=about)
     worker_memory("pod_mutation_hook")(SimpleNamespace(metadata=metadata))  # it has no spec to touch
+
+
+def test_what_cannot_be_patched_on_emr_is_refused_not_rewritten():
+    from airflow_autoremed.platforms.emr import EmrContainerPlatform, EmrServerlessPlatform, EmrStepsPlatform
+
+    sql = SimpleNamespace(
+        job_driver={"sparkSqlJobDriver": {"entryPoint": "q.sql"}}, client_request_token=None
+    )
+    assert "sparkSqlJobDriver" in (EmrContainerPlatform().renew(sql) or "")
+    hive = SimpleNamespace(job_driver={"hive": {"query": "q.sql"}}, client_request_token="t")
+    assert "hive" in (EmrServerlessPlatform().renew(hive) or "")
+    spark = SimpleNamespace(job_driver={"sparkSubmit": {"entryPoint": "job.py"}}, client_request_token="t")
+    assert EmrServerlessPlatform().renew(spark) is None
+    steps = SimpleNamespace(
+        steps=[{"Name": "copy", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["s3-dist-cp"]}}]
+    )
+    assert "spark-submit" in (EmrStepsPlatform().renew(steps) or "")
