@@ -20,6 +20,10 @@ from airflow_autoremed.types import Classification, Conf, Limits, PastAttempt, R
 DEFAULT_PARTITIONS = 200
 MOST_PARTITIONS = 4000
 _HEAP_FLOOR = 1 * GIB
+_SMALL_HEAP = 1 * GIB
+_ONE_GROUP = 4 * GIB
+"""Least growth where a group is gathered whole: the rows, the buffer they are written to and the larger one it grows
+into lie in the heap together. The development sizes of docs/proof-protocol.md needed 3 to 6 times what failed."""
 
 
 def recommend(
@@ -57,7 +61,12 @@ def recommend(
 def _executor_heap(plan: Plan) -> bool:
     """More heap; more partitions where few were declared; with memory at its limit, a larger share per task."""
     partitions = _raise_low_partitions(plan)
-    if _double(plan, "spark.executor.memory", "executor"):
+    one_group = not partitions and "one-group" in (plan.cause.rule or "")
+    if _double(plan, "spark.executor.memory", "executor", _ONE_GROUP if one_group else _SMALL_HEAP):
+        if one_group:
+            plan.notes.append(
+                "a whole group of rows has to fit into one task, which more partitions do not divide"
+            )
         return True
     cores = plan.declared("spark.executor.cores")
     if cores is not None and cores > (plan.declared("spark.task.cpus") or 1):
@@ -281,12 +290,12 @@ PLAYS: Mapping[str, Callable[[Plan], bool]] = {
 """Category to play. A play changes the plan and says whether there is anything to retry with."""
 
 
-def _double(plan: Plan, key: str, role: Role) -> bool:
-    """Twice the heap that failed, at least 1 GiB more (4 GiB after the first growth was not enough), and at least what
-    is declared. Of small heaps Spark keeps much for itself, and a further failure costs more than a few GiB."""
+def _double(plan: Plan, key: str, role: Role, least: int = _SMALL_HEAP) -> bool:
+    """Twice the heap that failed, at least *least* more (4 GiB after the first growth was not enough), and at least
+    what is declared. Of small heaps Spark keeps much for itself, and a further failure costs more than a few GiB."""
     floor = plan.floor(key)
     grew = any(allocation.heap(conf, role) < floor for conf in plan.failed)
-    more = 4 * GIB if grew else 1 * GIB
+    more = 4 * GIB if grew else least
     return plan.grow(key, role, floor, max(2 * floor, floor + more, _declared_heap(plan, role)))
 
 

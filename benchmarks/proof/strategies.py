@@ -65,6 +65,36 @@ class Fixed:
         return self.grow(tries[-1].conf), None
 
 
+@dataclass(frozen=True)
+class TimesTry:
+    """The executors' heap that is declared, times the number of the try: ``memory = 8.GB * task.attempt`` in Nextflow,
+    ``mem_mb=lambda wildcards, attempt: attempt * 8000`` in Snakemake."""
+
+    name: str = "declared x try"
+
+    def next(self, job: Job, tries: Sequence[Tried]) -> tuple[Conf | None, Decision | None]:
+        heap = min((len(tries) + 1) * allocation.heap(job.declared, "executor"), int(LARGEST / 1.1))
+        return {**job.declared, "spark.executor.memory": format_bytes(heap // MIB * MIB)}, None
+
+
+@dataclass(frozen=True)
+class PodAutoscaler:
+    """Kubernetes' VerticalPodAutoscaler by its defaults: a container that was killed for its memory gets a fifth more,
+    at least 100 MiB (``--oom-bump-up-ratio``, ``--oom-min-bump-up-bytes``). The heap of the JVM inside stays; what
+    fails without a kill is repeated as it was."""
+
+    name: str = "Kubernetes VPA"
+
+    def next(self, job: Job, tries: Sequence[Tried]) -> tuple[Conf | None, Decision | None]:
+        last = tries[-1]
+        if not (job.container and last.outcome.killed):
+            return last.conf, None
+        container = allocation.container(last.conf, "executor")
+        grown = min(max(1.2 * container, container + 100 * MIB), LARGEST)
+        overhead = allocation.overhead(last.conf, "executor") + int(grown) - container
+        return {**last.conf, "spark.executor.memoryOverhead": format_bytes(overhead // MIB * MIB)}, None
+
+
 def double_executor(conf: Conf) -> Conf:
     """Twice the executors' heap, up to the largest container."""
     heap = min(2 * allocation.heap(conf, "executor"), int(LARGEST / 1.1))
@@ -225,6 +255,8 @@ SIMPLE: Mapping[str, Strategy] = {
     for each in (
         Fixed("no retry", lambda conf: None),
         Fixed("blind retry x3", lambda conf: conf),
+        PodAutoscaler(),
+        TimesTry(),
         Fixed("double executor memory", double_executor),
         Fixed("double everything", double_everything),
         ByException(),
