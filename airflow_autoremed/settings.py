@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from airflow_autoremed.spark.sizes import parse_bytes
+from airflow_autoremed.spark.sizes import MIB, format_bytes, parse_bytes
 from airflow_autoremed.types import (
     AttachRules,
     Brakes,
@@ -29,6 +29,8 @@ from airflow_autoremed.types import (
 )
 
 SECTION = "autoremed"
+_LEAST_MEMORY = 64 * MIB
+"""No JVM starts Spark in less: a smaller limit is a number whose unit was forgotten."""
 
 
 class SettingsError(ValueError):
@@ -210,16 +212,24 @@ def _fraction(value: Any, label: str) -> float:
 
 
 def _memory(value: Any, label: str) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    if isinstance(value, str):
+    size = 0
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    elif isinstance(value, str):
         try:
-            parsed = parse_bytes(value)
+            size = parse_bytes(value)
         except ValueError:
-            parsed = 0
-        if parsed > 0:
-            return parsed
-    raise SettingsError(f"{label} is {value!r}; write a size such as '16g' or a number of bytes")
+            size = 0
+    if size <= 0:
+        raise SettingsError(f"{label} is {value!r}; write a size such as '16g' or a number of bytes")
+    if size < _LEAST_MEMORY:
+        bare = str(value).strip().isdigit()
+        meant = (f"'{size}g'" if size < 1024 else f"'{size}m'") if bare else "'16g'"
+        raise SettingsError(
+            f"{label} is {value!r}, which is {size} bytes{' because it has no unit' if bare else ''}; write a size "
+            f"of at least {format_bytes(_LEAST_MEMORY)} with its unit, such as {meant}"
+        )
+    return size
 
 
 def _count(value: Any, label: str) -> int:

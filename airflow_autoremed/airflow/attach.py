@@ -33,7 +33,7 @@ def remediate(
         copy is returned that opts in every Spark task of the Dag and leaves the others alone.
     :param mode: ``act``, ``shadow`` (decide and record, change nothing) or ``off``; default: the deployment's.
     :param limits: hard caps for this task over the deployment's: ``max_container_memory``, ``max_total_memory``
-        (``"16g"`` or bytes), ``max_cores_per_executor``, ``max_executors``, ``max_growth`` (a factor).
+        (``"16g"`` or bytes, at least 64 MiB), ``max_cores_per_executor``, ``max_executors``, ``max_growth`` (a factor).
     :param stall_timeout: end the try when its application has waited so long without any progress (``"15m"`` or
         seconds), for executors that nobody grants or that die as they start; default: the deployment's.
     :param retry_budget: retries beyond the task's own, for failures that another configuration cures; those of
