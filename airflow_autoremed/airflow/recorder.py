@@ -27,7 +27,8 @@ from airflow_autoremed.types import (
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.lifecycle import RunningAttempt
     from airflow_autoremed.history import Store
-    from airflow_autoremed.history.records import Beginning, StandingPatch, Verdict
+    from airflow_autoremed.history.records import Beginning, StandingPatch
+    from airflow_autoremed.history.rows import Verdict
 
 log = logging.getLogger("airflow_autoremed")
 
@@ -70,7 +71,7 @@ class Recorder:
         :param exception: the exception's text, for what is kept of a failure that no rule names.
         """
         from airflow_autoremed.airflow import unclassified
-        from airflow_autoremed.history.records import Verdict
+        from airflow_autoremed.history.rows import Verdict
 
         excerpt = mask(running.tap.excerpt())
         nameless = decision.classification.category == UNKNOWN
@@ -90,7 +91,8 @@ class Recorder:
         self, lost: AttemptId, decision: Decision, running: RunningAttempt, max_tries: int | None
     ) -> bool:
         """Record the decision about an attempt that ended without one, made when the next, *running*, begins."""
-        from airflow_autoremed.history.records import Ending, Verdict
+        from airflow_autoremed.history.records import Ending
+        from airflow_autoremed.history.rows import Verdict
 
         def write(store: Store) -> None:
             store.record(
@@ -181,7 +183,7 @@ class Recorder:
         wanted = [(whose, most, where) for whose, most, where in levels if most is not None]
 
         def read(store: Store) -> str | None:
-            from airflow_autoremed.history.records import OutcomesOf
+            from airflow_autoremed.history.rows import OutcomesOf
             from airflow_autoremed.patching import paused
 
             now = datetime.now(timezone.utc)

@@ -19,7 +19,7 @@ from airflow_autoremed.cli.history import (
     safe_text,
     shown_time,
 )
-from airflow_autoremed.history.records import PatchRow
+from airflow_autoremed.history.rows import PatchRow
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, PatchState
 
 _NOT_FOUND = 1

@@ -15,7 +15,8 @@ from rich.markup import escape
 from airflow_autoremed import settings
 from airflow_autoremed.cli import stores
 from airflow_autoremed.cli.history import StoreOption
-from airflow_autoremed.history import HistoryRow, Store, StoreError
+from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.history.rows import HistoryRow
 from airflow_autoremed.types import UNKNOWN, AttemptId, Classification, Source
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_autoremed.history import HistoryRow
+from airflow_autoremed.history.rows import HistoryRow
 from airflow_autoremed.types import Action
 
 

@@ -18,15 +18,21 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 
-from airflow_autoremed.history import readiness, schema
+from airflow_autoremed.history import probe, schema
 from airflow_autoremed.history.records import StoreError
 
 T = TypeVar("T")
 
 _IDLE_S = 5.0
 """Seconds without use after which a connection may have been cut off."""
+_SQLITE_RECYCLE_S = 30
+"""Seconds after which an SQLite file is opened anew: in between it may have been replaced, by a backup for one."""
 _TRIES = 5
 """How often a transaction is tried that collided with another process's."""
+
+_inherited: list[Any] = []
+"""Pools of the process that this one was forked from. SQLite must not close in a child what it opened in the parent,
+as it would when they were collected."""
 
 _DRIVERS = {
     "postgresql": (("psycopg2", "psycopg2"), ("psycopg", "psycopg")),
@@ -55,7 +61,10 @@ class Database:
         # The same connections; transactions begin as _begin_sqlite wants it for writing.
         self._writing = self.engine.execution_options(autoremed_writes=True)
         try:
-            readiness.make_ready(self.engine)
+            if not probe.is_current(self.engine):
+                from airflow_autoremed.history import readiness
+
+                readiness.make_ready(self.engine)
         except BaseException:
             self.engine.dispose()
             raise
@@ -109,6 +118,7 @@ class Database:
 
     def forget(self) -> None:
         """Let go of connections that belong to the process this one was forked from, without closing them."""
+        _inherited.append(self.engine.pool)
         with suppress(TypeError):  # SQLAlchemy before 1.4.33 knows no close=False
             self.engine.dispose(close=False)
 
@@ -245,15 +255,21 @@ def _with_a_driver(url: URL) -> URL:
 
 
 def _sqlite_engine(url: URL, patience_s: float) -> Engine:
-    from sqlalchemy.pool import NullPool
+    from sqlalchemy.pool import QueuePool
 
     _prepare_sqlite_file(url)
+    # Kept open between operations: whoever closes a file as the last writes its log back, which takes longer than
+    # what a try has to record. Operations come from threads of their own, one at a time.
     engine = create_engine(
         url,
         future=True,
-        poolclass=NullPool,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=1,
+        pool_timeout=patience_s,
+        pool_recycle=_SQLITE_RECYCLE_S,
         hide_parameters=True,
-        connect_args={"timeout": max(0.1, patience_s * 0.9)},
+        connect_args={"timeout": max(0.1, patience_s * 0.9), "check_same_thread": False},
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

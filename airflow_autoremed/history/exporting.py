@@ -15,6 +15,7 @@ from sqlalchemy.sql import Select
 
 from airflow_autoremed.history import encoding, schema
 from airflow_autoremed.history.database import Database
+from airflow_autoremed.history.metrics_table import run_metrics
 from airflow_autoremed.history.records import StoreError
 
 CHUNK = 2000
@@ -42,7 +43,7 @@ _PARTS = (
     _Part(schema.outcomes, schema.attempts, schema.outcomes.c.key),
     _Part(schema.patches, schema.patches, schema.patches.c.key),
     _Part(schema.patch_changes, schema.patches, schema.patch_changes.c.patch_key),
-    _Part(schema.run_metrics, schema.run_metrics, schema.run_metrics.c.key),
+    _Part(run_metrics, run_metrics, run_metrics.c.key),
 )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_autoremed.history import encoding, schema
 from airflow_autoremed.history.database import Database
+from airflow_autoremed.history.metrics_table import run_metrics
 from airflow_autoremed.types import PatchState
 
 _MOST_PARAMETERS = 500
@@ -26,7 +27,7 @@ _HANGING = (
     ("patches", _patches.c.key),
     ("changes", schema.patch_changes.c.patch_key),
     ("grants", _grants.c.key),
-    ("runs", schema.run_metrics.c.attempt_key),
+    ("runs", run_metrics.c.attempt_key),
 )
 """What hangs on an attempt: its name in :class:`PruneCounts`, and the column with the attempt's key."""
 

@@ -21,8 +21,9 @@ from sqlalchemy.engine import Connection, Row
 from airflow_autoremed.history import encoding, schema
 from airflow_autoremed.history.database import Database, put
 from airflow_autoremed.history.matching import EVENT_LOG, attempt_of
+from airflow_autoremed.history.metrics_table import run_key, run_metrics
 from airflow_autoremed.history.recording import identity
-from airflow_autoremed.history.records import Attempted
+from airflow_autoremed.history.rows import Attempted
 from airflow_autoremed.spark.allocation import used
 from airflow_autoremed.types import AttemptId, Conf, RecordedAttempt, RunMetrics
 
@@ -31,7 +32,7 @@ NO_TASK = "spark application"
 CHUNK = 500
 """Rows that are read at once; also the most parameters of a statement."""
 
-_attempts, _outcomes, _runs = schema.attempts, schema.outcomes, schema.run_metrics
+_attempts, _outcomes, _runs = schema.attempts, schema.outcomes, run_metrics
 _NUMBERS = tuple(
     each.name
     for each in fields(RunMetrics)
@@ -68,7 +69,7 @@ def record_run(
     :param log_stamp: changes when the log does (64 characters at most).
     """
     app_id = encoding.clip(run.app_id or "", encoding.MAX_NAME)
-    key = schema.run_key(deployment, app_id, run.attempt_id)
+    key = run_key(deployment, app_id, run.attempt_id)
     known = connection.execute(
         select(_runs.c.attempt_key, _runs.c.complete, _runs.c.tasks, _runs.c.log_key).where(
             _runs.c.key == key

@@ -9,18 +9,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, text
 from sqlalchemy.engine import Connection, Row
 
 from airflow_autoremed.history import encoding, schema
 from airflow_autoremed.history.database import put
 from airflow_autoremed.history.records import (
     Judge,
-    OutcomesOf,
-    PatchChange,
-    PatchRow,
     StandingPatch,
     StoreError,
     name_of,
@@ -38,6 +35,9 @@ from airflow_autoremed.types import (
     TaskRecord,
 )
 
+if TYPE_CHECKING:
+    from airflow_autoremed.history.rows import OutcomesOf
+
 _patches, _attempts, _decisions, _outcomes, _grants = (
     schema.patches,
     schema.attempts,
@@ -48,6 +48,12 @@ _patches, _attempts, _decisions, _outcomes, _grants = (
 
 _RECENT = 50
 """Attempts of a task that its record is made of."""
+# Every try asks, and most for the first time in their process: as text, because SQLAlchemy takes longer to put the query
+# together than the database to answer it.
+_IN_FORCE = text(
+    "SELECT autoremed_patches.* FROM autoremed_patches WHERE deployment = :deployment AND dag_id = :dag_id "
+    f"AND task_id = :task_id AND kind = 'task' AND state = '{PatchState.PROMOTED.value}' ORDER BY state_at DESC"
+)
 _IN_USE = (PatchState.PROPOSED.value, PatchState.ACTIVE.value)
 
 
@@ -420,19 +426,9 @@ def _promoted_scope(row: Row[Any], attempt: AttemptId, rules: PatchRules) -> Sco
 
 
 def _in_force(connection: Connection, deployment: str, dag_id: str, task_id: str) -> Sequence[Row[Any]]:
-    query = (
-        select(_patches)
-        .where(
-            _patches.c.deployment == deployment,
-            _patches.c.dag_id == dag_id,
-            _patches.c.task_id == task_id,
-            _patches.c.kind == "task",
-            _patches.c.state == PatchState.PROMOTED.value,
-        )
-        .order_by(_patches.c.state_at.desc())
-    )
+    rows = connection.execute(_IN_FORCE, {"deployment": deployment, "dag_id": dag_id, "task_id": task_id})
     # MySQL compares names without regard to trailing blanks.
-    return [row for row in connection.execute(query) if (row.dag_id, row.task_id) == (dag_id, task_id)]
+    return [row for row in rows if (row.dag_id, row.task_id) == (dag_id, task_id)]
 
 
 def _standing(row: Row[Any]) -> StandingPatch:
@@ -483,46 +479,3 @@ def _gib(size: int) -> str:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def listed(connection: Connection, deployment: str, limit: int, *, in_force_only: bool) -> list[PatchRow]:
-    """Patches, those changed last first."""
-    query = select(_patches).where(_patches.c.deployment == deployment)
-    if in_force_only:
-        query = query.where(_patches.c.state == PatchState.PROMOTED.value)
-    rows = connection.execute(query.order_by(_patches.c.state_at.desc()).limit(limit)).all()
-    return [_patch_row(row, ()) for row in rows]
-
-
-def found(connection: Connection, deployment: str, key: str) -> list[PatchRow]:
-    """The patches whose key begins with *key*, each with its life."""
-    query = select(_patches).where(
-        _patches.c.deployment == deployment, _patches.c.key.startswith(key, autoescape=True)
-    )
-    result = []
-    for row in connection.execute(query.limit(10)).all():
-        changes = connection.execute(
-            select(schema.patch_changes)
-            .where(schema.patch_changes.c.patch_key == row.key)
-            .order_by(schema.patch_changes.c.id)
-        )
-        life = tuple(
-            PatchChange(encoding.to_moment(each.at), each.who, each.from_state, each.to_state, each.why)
-            for each in changes
-        )
-        result.append(_patch_row(row, life))
-    return result
-
-
-def _patch_row(row: Row[Any], changes: tuple[PatchChange, ...]) -> PatchRow:
-    scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, row.kind, row.fingerprint)
-    return PatchRow(
-        row.key,
-        Patch(encoding.to_operations(row.operations), scope, row.from_try),
-        row.category,
-        encoding.word(PatchState, row.state),
-        encoding.to_moment(row.state_at),
-        encoding.to_moment(row.created_at),
-        encoding.to_moment(row.last_used_at),
-        changes,
-    )

@@ -14,9 +14,9 @@ from enum import Enum
 
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from airflow_autoremed.history import schema
+from airflow_autoremed.history.metrics_table import metadata
 from airflow_autoremed.history.records import StoreError
 
 ALEMBIC_TABLE = "autoremed_alembic_version"
@@ -66,14 +66,11 @@ def revision(version: int) -> str:
 def make_ready(engine: Engine) -> None:
     """Make sure that the tables are of the version that this code knows.
 
-    In the usual case this is one query of a few rows found by their keys. SQLite, which nobody administers, gets its
-    tables created and upgraded here. Any other database is upgraded by ``autoremed db upgrade``: workers may lack
+    SQLite, which nobody administers, gets its tables created and upgraded here. Any other database is upgraded by ``autoremed db upgrade``: workers may lack
     the right to, and a thousand of them must not try at once.
 
     :raises StoreError: when the tables cannot be used, with what to do about it.
     """
-    if _is_current(engine):
-        return
     with engine.connect() as connection:
         found = look(connection)
     if found.state is State.CURRENT:
@@ -99,7 +96,7 @@ def is_automatic(backend: str, found: Readiness) -> bool:
 def look(connection: Connection) -> Readiness:
     """How the tables stand to this code, from a close look at all of them."""
     inspector = inspect(connection)
-    present = {name for name in inspector.get_table_names() if name in schema.metadata.tables}
+    present = {name for name in inspector.get_table_names() if name in metadata.tables}
     if not present:
         return Readiness(State.ABSENT, None, "no tables yet")
     if schema.meta.name not in present:
@@ -133,11 +130,11 @@ def look(connection: Connection) -> Readiness:
         )
     missing = [
         name
-        for table in schema.metadata.sorted_tables
+        for table in metadata.sorted_tables
         if table.name in present
         for name in _missing(table, {column["name"] for column in inspector.get_columns(table.name)})
     ]
-    missing += sorted(set(schema.metadata.tables) - present)
+    missing += sorted(set(metadata.tables) - present)
     if missing:
         return _half_made(version, f"missing: {', '.join(missing)}")
     return Readiness(State.CURRENT, version, f"tables of schema version {version}")
@@ -168,42 +165,6 @@ def moment() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _is_current(engine: Engine) -> bool:
-    """Whether the version is ours and no table is missing: one query, whatever the number of rows."""
-    keys = [
-        next(iter(table.primary_key)) for table in schema.metadata.sorted_tables if table is not schema.meta
-    ]
-    # A row that no table has, looked for by its primary key in each: the database refuses when one is missing.
-    nothing = [select(key).where(key == ("" if isinstance(key.type, String) else 0)) for key in keys]
-    query = select(schema.meta.c.value, *(query.scalar_subquery() for query in nothing)).where(
-        schema.meta.c.name == "schema_version"
-    )
-    with engine.connect() as connection:
-        try:
-            row = connection.execute(query).first()
-        except (ProgrammingError, OperationalError) as error:
-            if _lacks_table(error):
-                return False
-            raise
-    return row is not None and row[0] == str(schema.VERSION)
-
-
-def _lacks_table(error: DBAPIError) -> bool:
-    """Whether *error* says that there is no such table or column, as the drivers put it.
-
-    Postgres: SQLSTATE 42P01 and 42703; MySQL: errors 1146 and 1054; SQLite has its words only.
-    """
-    original = error.orig
-    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    number = original.args[0] if original is not None and original.args else None
-    return (
-        state in ("42P01", "42703")
-        or number in (1146, 1054)
-        or "no such table" in str(original)
-        or "no such column" in str(original)
-    )
-
-
 def _missing(table: Table, columns: set[str]) -> list[str]:
     return [f"{table.name}.{column.name}" for column in table.columns if column.name not in columns]
 
@@ -217,7 +178,7 @@ def _create(engine: Engine) -> None:
     with engine.execution_options(autoremed_writes=True).begin() as connection:
         if look(connection).state is not State.ABSENT:
             return  # another process was quicker
-        schema.metadata.create_all(connection, checkfirst=False)
+        metadata.create_all(connection, checkfirst=False)
         set_version(connection, schema.VERSION)
 
 

@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
 from airflow_autoremed.history import encoding, schema
-from airflow_autoremed.history.records import HistoryRow, StoredVerdict
-from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, Patch, Scope
+from airflow_autoremed.history.rows import HistoryRow, PatchChange, PatchRow, StoredVerdict
+from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, Patch, PatchState, Scope
 
 _attempts, _decisions, _patches, _outcomes = (
     schema.attempts,
@@ -186,4 +186,47 @@ def _row(row: Row[Any]) -> HistoryRow:
         duration_s=row.duration_s,
         gib_seconds=row.gib_seconds,
         source=row.source,
+    )
+
+
+def patches(connection: Connection, deployment: str, limit: int, *, in_force_only: bool) -> list[PatchRow]:
+    """Patches, those changed last first."""
+    query = select(schema.patches).where(schema.patches.c.deployment == deployment)
+    if in_force_only:
+        query = query.where(schema.patches.c.state == PatchState.PROMOTED.value)
+    rows = connection.execute(query.order_by(schema.patches.c.state_at.desc()).limit(limit)).all()
+    return [_patch_row(row, ()) for row in rows]
+
+
+def find_patches(connection: Connection, deployment: str, key: str) -> list[PatchRow]:
+    """The patches whose key begins with *key*, each with its life."""
+    query = select(schema.patches).where(
+        schema.patches.c.deployment == deployment, schema.patches.c.key.startswith(key, autoescape=True)
+    )
+    result = []
+    for row in connection.execute(query.limit(10)).all():
+        changes = connection.execute(
+            select(schema.patch_changes)
+            .where(schema.patch_changes.c.patch_key == row.key)
+            .order_by(schema.patch_changes.c.id)
+        )
+        life = tuple(
+            PatchChange(encoding.to_moment(each.at), each.who, each.from_state, each.to_state, each.why)
+            for each in changes
+        )
+        result.append(_patch_row(row, life))
+    return result
+
+
+def _patch_row(row: Row[Any], changes: tuple[PatchChange, ...]) -> PatchRow:
+    scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, row.kind, row.fingerprint)
+    return PatchRow(
+        row.key,
+        Patch(encoding.to_operations(row.operations), scope, row.from_try),
+        row.category,
+        encoding.word(PatchState, row.state),
+        encoding.to_moment(row.state_at),
+        encoding.to_moment(row.created_at),
+        encoding.to_moment(row.last_used_at),
+        changes,
     )

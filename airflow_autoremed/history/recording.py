@@ -6,13 +6,17 @@ Every function writes within the transaction that it is handed, and may be run t
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
 from airflow_autoremed.history import encoding, patches, schema
 from airflow_autoremed.history.database import put
-from airflow_autoremed.history.records import Beginning, Ending, Verdict
+from airflow_autoremed.history.records import Beginning, Ending
 from airflow_autoremed.types import AttemptId
+
+if TYPE_CHECKING:
+    from airflow_autoremed.history.rows import Verdict
 
 
 def beginning(connection: Connection, deployment: str, begun: Beginning) -> None:

@@ -1,23 +1,13 @@
-"""What the store hands out."""
+"""What a try and the store hand each other; loaded in every try, so what only failures and people need is
+elsewhere (:mod:`airflow_autoremed.history.rows`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from airflow_autoremed.types import (
-    Action,
-    AttemptId,
-    Conf,
-    Decision,
-    EvidenceLine,
-    Mode,
-    Patch,
-    PatchState,
-    TaskRecord,
-)
+from airflow_autoremed.types import AttemptId, Conf, Patch, TaskRecord
 
 
 class StoreError(Exception):
@@ -60,49 +50,6 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Attempted:
-    """An attempt as Airflow's own history tells of it, afterwards."""
-
-    attempt: AttemptId
-    operator: str
-    """The name of the operator's class."""
-    started_at: datetime
-    conf: Conf = field(default_factory=dict)
-    """What its rendered fields say of its configuration; empty where they say nothing."""
-    succeeded: bool | None = None
-    ended_at: datetime | None = None
-    duration_s: float | None = None
-    gib_seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What was decided about a failed attempt."""
-
-    decision: Decision
-    mode: Mode
-    excerpt: str = ""
-    """Of the evidence, for people; 16 KB of it are kept."""
-    max_tries: int | None = None
-    """Airflow's, at that time: clearing the task changes it."""
-    template: str | None = None
-    """Of an unclassified failure: its text with everything particular masked."""
-    template_id: str | None = None
-    opinion: str | None = None
-    """JSON of the text model's second opinion."""
-
-
-@dataclass(frozen=True)
-class OutcomesOf:
-    """Which patched tries are asked for; what is ``None`` does not matter."""
-
-    most: int
-    dag_id: str | None = None
-    task_id: str | None = None
-    category: str | None = None
-
-
-@dataclass(frozen=True)
 class StandingPatch:
     """A patch in force for every coming run of a task, as it was found in the store: not validated."""
 
@@ -111,84 +58,6 @@ class StandingPatch:
     category: str
     since: datetime
     last_used: datetime | None
-
-
-@dataclass(frozen=True)
-class PatchRow:
-    """A patch and its life so far, for people."""
-
-    key: str
-    patch: Patch
-    category: str
-    state: PatchState
-    state_at: datetime | None
-    created_at: datetime | None
-    last_used_at: datetime | None
-    changes: tuple[PatchChange, ...] = ()
-
-
-@dataclass(frozen=True)
-class PatchChange:
-    """One change in the life of a patch."""
-
-    at: datetime | None
-    who: str
-    from_state: str | None
-    to_state: str
-    why: str
-
-
-@dataclass(frozen=True)
-class StoredVerdict:
-    """What was decided about an attempt, as the next try needs it."""
-
-    attempt: AttemptId
-    action: Action
-    mode: Mode
-    reason: str
-    category: str
-    patch: Patch | None
-    """As it was found in the store, which others may write to: nothing in it has been validated."""
-    max_tries: int | None = None
-    decided_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class HistoryRow:
-    """All that is known of one attempt. A part that was never recorded is ``None`` or empty."""
-
-    attempt: AttemptId
-    operator: str | None = None
-    started_at: datetime | None = None
-    patched: bool = False
-    """Whether the attempt ran with a configuration other than the declared one."""
-    baseline: Conf = field(default_factory=dict)
-    effective: Conf = field(default_factory=dict)
-    action: Action | None = None
-    """``None``: nothing was decided (the attempt succeeded, still runs, or its worker was lost)."""
-    mode: Mode | None = None
-    category: str | None = None
-    rule: str | None = None
-    reason: str | None = None
-    decided_by: str | None = None
-    decided_at: datetime | None = None
-    changes: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
-    """Changed keys only: ``(declared value or None, value for the next try)``."""
-    lines: tuple[EvidenceLine, ...] = ()
-    """The deciding lines."""
-    template: str | None = None
-    """Of an unclassified failure."""
-    opinion: Mapping[str, Any] | None = None
-    """What the text model said about it."""
-    excerpt: str = ""
-    succeeded: bool | None = None
-    ended_at: datetime | None = None
-    duration_s: float | None = None
-    gib_seconds: float | None = None
-    """Memory of all containers times the time they were held, in GiB-seconds."""
-    source: str | None = None
-    """``None``: the attempt told of itself. ``airflow``: Airflow's history did. ``event_log``: an event log, of an
-    application that no attempt is known of (see :mod:`airflow_autoremed.history.metrics`)."""
 
 
 def name_of(attempt: AttemptId) -> str:

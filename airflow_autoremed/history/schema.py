@@ -33,16 +33,17 @@ VERSION = 3
 """The version of the schema that this code reads and writes; the last file in ``migrations/versions`` leads to it."""
 
 metadata = MetaData()
+"""The tables that a try reads and writes. All of them: :data:`airflow_autoremed.history.metrics_table.metadata`."""
 
-_NAME = 250  # characters: the length of ids in Airflow's own tables (airflow.models.base.ID_LEN)
-_TABLE: dict[str, Any] = {
+NAME = 250  # characters: the length of ids in Airflow's own tables (airflow.models.base.ID_LEN)
+TABLE: dict[str, Any] = {
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",
     "mysql_engine": "InnoDB",
 }
 
 
-def _key() -> Column[Any]:
+def key() -> Column[Any]:
     return Column("key", String(64), primary_key=True)
 
 
@@ -51,21 +52,21 @@ meta = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", String(255), nullable=False),
-    **_TABLE,
+    **TABLE,
 )
 
 attempts = Table(
     "autoremed_attempts",
     metadata,
-    _key(),
+    key(),
     Column("instance_key", String(64), nullable=False, index=True),
     Column("deployment", String(64), nullable=False),
-    Column("dag_id", String(_NAME), nullable=False),
-    Column("run_id", String(_NAME), nullable=False),
-    Column("task_id", String(_NAME), nullable=False),
+    Column("dag_id", String(NAME), nullable=False),
+    Column("run_id", String(NAME), nullable=False),
+    Column("task_id", String(NAME), nullable=False),
     Column("map_index", Integer, nullable=False),
     Column("try_number", Integer, nullable=False),
-    Column("operator", String(_NAME)),
+    Column("operator", String(NAME)),
     Column("baseline", Text),
     Column("effective", Text),
     Column("fingerprint", String(64)),
@@ -77,17 +78,17 @@ attempts = Table(
     Index("ix_autoremed_attempts_task", "deployment", "dag_id", "task_id"),
     Index("ix_autoremed_attempts_recorded", "deployment", "recorded_at"),
     Index("ix_autoremed_attempts_started", "deployment", "started_at"),
-    **_TABLE,
+    **TABLE,
 )
 
 decisions = Table(
     "autoremed_decisions",
     metadata,
-    _key(),
+    key(),
     Column("action", String(32), nullable=False),
     Column("mode", String(32), nullable=False),
-    Column("category", String(_NAME), nullable=False),
-    Column("rule", String(_NAME)),
+    Column("category", String(NAME), nullable=False),
+    Column("rule", String(NAME)),
     Column("restartable", String(32), nullable=False),
     Column("memory_configuration", Boolean(create_constraint=False), nullable=False),
     Column("reason", Text, nullable=False),
@@ -101,18 +102,18 @@ decisions = Table(
     Column("template", Text),
     Column("template_id", String(16)),
     Column("opinion", Text),
-    **_TABLE,
+    **TABLE,
 )
 
 patches = Table(
     "autoremed_patches",
     metadata,
-    _key(),  # of the failed attempt whose verdict it is
+    key(),  # of the failed attempt whose verdict it is
     Column("kind", String(16), nullable=False),
     Column("deployment", String(64), nullable=False),
-    Column("dag_id", String(_NAME), nullable=False),
-    Column("run_id", String(_NAME), nullable=False),
-    Column("task_id", String(_NAME), nullable=False),
+    Column("dag_id", String(NAME), nullable=False),
+    Column("run_id", String(NAME), nullable=False),
+    Column("task_id", String(NAME), nullable=False),
     Column("map_index", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("from_try", Integer, nullable=False),
@@ -120,25 +121,25 @@ patches = Table(
     Column("created_at", String(32), nullable=False),
     Column("state", String(16), nullable=False),
     Column("state_at", String(32), nullable=False),
-    Column("category", String(_NAME), nullable=False),
+    Column("category", String(NAME), nullable=False),
     Column("succeeded", Boolean(create_constraint=False)),  # of the last try that it was applied to
     Column("settled_at", String(32)),
     Column("last_used_at", String(32)),
     Index("ix_autoremed_patches_task", "deployment", "dag_id", "task_id"),
     Index("ix_autoremed_patches_category", "deployment", "category"),
-    **_TABLE,
+    **TABLE,
 )
 
 grants = Table(
     "autoremed_grants",
     metadata,
-    _key(),  # of the attempt that holds the memory
+    key(),  # of the attempt that holds the memory
     Column("deployment", String(64), nullable=False),
-    Column("dag_id", String(_NAME), nullable=False),
+    Column("dag_id", String(NAME), nullable=False),
     Column("extra_bytes", BigInteger, nullable=False),
     Column("held_until", String(32), nullable=False),
     Index("ix_autoremed_grants_held", "deployment", "held_until"),
-    **_TABLE,
+    **TABLE,
 )
 
 patch_changes = Table(
@@ -147,97 +148,23 @@ patch_changes = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("patch_key", String(64), nullable=False, index=True),
     Column("at", String(32), nullable=False),
-    Column("who", String(_NAME), nullable=False),
+    Column("who", String(NAME), nullable=False),
     Column("from_state", String(16)),
     Column("to_state", String(16), nullable=False),
     Column("why", Text, nullable=False),
-    **_TABLE,
+    **TABLE,
 )
 
 outcomes = Table(
     "autoremed_outcomes",
     metadata,
-    _key(),
+    key(),
     Column("succeeded", Boolean(create_constraint=False), nullable=False),
     Column("ended_at", String(32), nullable=False),
     Column("duration_s", Float),
     Column("gib_seconds", Float),
-    **_TABLE,
+    **TABLE,
 )
-
-run_metrics = Table(
-    "autoremed_run_metrics",
-    metadata,
-    _key(),  # of the application, see run_key
-    Column("deployment", String(64), nullable=False),
-    Column("attempt_key", String(64), nullable=False, index=True),
-    Column("log_key", String(64), nullable=False, index=True),  # where the event log was read
-    Column("log_stamp", String(64), nullable=False),  # changes when it does
-    Column("recorded_at", String(32), nullable=False),
-    # The others are the fields of types.RunMetrics, but for its conf, which is the attempt's.
-    Column("app_id", String(_NAME)),
-    Column("app_name", String(_NAME)),
-    Column("attempt_id", String(_NAME)),
-    Column("user", String(_NAME)),
-    Column("spark_version", String(64)),
-    Column("started_at", String(32)),
-    Column("ended_at", String(32)),
-    Column("ended", Boolean(create_constraint=False), nullable=False),
-    Column("complete", Boolean(create_constraint=False), nullable=False),
-    Column("failure", Text),
-    Column("task_failure", Text),
-    Column("executor_loss", Text),
-    *(
-        Column(name, BigInteger, nullable=False)
-        for name in (
-            "jobs",
-            "failed_jobs",
-            "stages",
-            "failed_stages",
-            "tasks",
-            "failed_tasks",
-            "executors_added",
-            "executors_lost",
-            "most_executors",
-            "memory_spilled",
-            "disk_spilled",
-            "input_bytes",
-            "input_records",
-            "output_bytes",
-            "shuffle_read_bytes",
-            "shuffle_write_bytes",
-            "result_bytes",
-        )
-    ),
-    *(
-        Column(name, BigInteger)
-        for name in (
-            "peak_heap",
-            "peak_driver_heap",
-            "peak_jvm_off_heap",
-            "peak_off_heap",
-            "peak_direct",
-            "peak_python",
-            "peak_rss",
-            "peak_overhead",
-            "peak_driver_rss",
-            "peak_execution",
-        )
-    ),
-    Column("task_seconds", Float, nullable=False),
-    Column("cpu_seconds", Float, nullable=False),
-    *(
-        Column(name, Float)
-        for name in ("gc_share", "skew", "executor_seconds", "core_seconds", "gib_seconds")
-    ),
-    Index("ix_autoremed_run_metrics_recorded", "deployment", "recorded_at"),
-    **_TABLE,
-)
-
-
-def run_key(deployment: str, app_id: str, attempt_id: str | None) -> str:
-    """Names an application (an attempt of it, where the cluster makes several) of a deployment."""
-    return digest(deployment, "application", app_id, attempt_id or "")
 
 
 def instance_key(deployment: str, where: AttemptId | Scope) -> str:

@@ -14,14 +14,9 @@ from airflow_autoremed.history.deadline import OverrunError, within
 from airflow_autoremed.history.records import (
     Beginning,
     Ending,
-    HistoryRow,
     Judge,
-    OutcomesOf,
-    PatchRow,
     StandingPatch,
-    StoredVerdict,
     StoreError,
-    Verdict,
 )
 from airflow_autoremed.types import (
     AttemptId,
@@ -37,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_autoremed.history.database import Database
+    from airflow_autoremed.history.rows import HistoryRow, OutcomesOf, PatchRow, StoredVerdict, Verdict
 
 T = TypeVar("T")
 
@@ -218,10 +214,10 @@ class Store:
         """The *limit* patches that changed last, latest first."""
 
         def work(database: Database) -> list[PatchRow]:
-            from airflow_autoremed.history import patches
+            from airflow_autoremed.history import reading
 
             return database.read(
-                lambda c: patches.listed(c, self.deployment, limit, in_force_only=in_force_only)
+                lambda c: reading.patches(c, self.deployment, limit, in_force_only=in_force_only)
             )
 
         return self._do(work)
@@ -230,9 +226,9 @@ class Store:
         """The patches whose key begins with *key*, ten at most, each with its life."""
 
         def work(database: Database) -> list[PatchRow]:
-            from airflow_autoremed.history import patches
+            from airflow_autoremed.history import reading
 
-            return database.read(lambda c: patches.found(c, self.deployment, key))
+            return database.read(lambda c: reading.find_patches(c, self.deployment, key))
 
         return self._do(work)
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_autoremed.history.records import Attempted
+from airflow_autoremed.history.rows import Attempted
 from airflow_autoremed.ingestion.web import Web, WebError
 from airflow_autoremed.spark.cost import usage_by_conf
 from airflow_autoremed.spark.event_log import kept_value

@@ -17,7 +17,8 @@ from airflow_autoremed.history import Store
 from airflow_autoremed.history.database import Database
 from airflow_autoremed.history.exporting import export
 from airflow_autoremed.history.learning import everything
-from airflow_autoremed.history.records import Beginning, Ending, Verdict
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.ingestion.event_logs import measured
 from airflow_autoremed.learning.examples import TrainingSet, examples
 from airflow_autoremed.learning.parquet import read_examples

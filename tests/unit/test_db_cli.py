@@ -385,6 +385,7 @@ def test_a_full_disk_is_a_store_error_and_the_store_is_used_again_when_there_is_
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
     event.listen(engine, "connect", full)
+    engine.dispose()  # so that the next operation opens the file anew
     with pytest.raises(StoreError, match="full"):
         decide(store, TRY_2, remediation(TRY_2), mode=Mode.ACT, excerpt="x" * 16_000)
     assert len(store.recent(10)) == 1, "it can still be read, and nothing is there by half"

@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("sklearn")
 
 from airflow_autoremed.history import Store, patches, recording
-from airflow_autoremed.history.records import Beginning, Ending, Verdict
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.patching import worth_keeping, worth_promoting
 from airflow_autoremed.types import Brakes, Mode, PatchState
 from benchmarks.fleet import command, engine, ours, report

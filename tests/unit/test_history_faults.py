@@ -282,10 +282,10 @@ def test_the_tables_can_be_spelled_for_every_database(name: str) -> None:
 
     from sqlalchemy.schema import CreateIndex, CreateTable
 
-    from airflow_autoremed.history import schema
+    from airflow_autoremed.history.metrics_table import metadata
 
     dialect = import_module(f"sqlalchemy.dialects.{name}").dialect()
-    for table in schema.metadata.sorted_tables:
+    for table in metadata.sorted_tables:
         assert table.name in str(CreateTable(table).compile(dialect=dialect))
         for index in table.indexes:
             assert index.name is not None

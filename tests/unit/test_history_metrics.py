@@ -26,7 +26,8 @@ from airflow_autoremed.history.metrics import (
     stamp_of,
     with_runs,
 )
-from airflow_autoremed.history.records import Attempted, Beginning, Ending
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.rows import Attempted
 from airflow_autoremed.history.schema import attempt_key
 from airflow_autoremed.types import AttemptId, RecordedAttempt, RunMetrics
 from tests.unit.test_history_store import NOON

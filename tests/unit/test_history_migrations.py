@@ -19,8 +19,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airflow_autoremed.history import Store, StoreError, migrations, readiness, schema
+from airflow_autoremed.history import Store, StoreError, migrations, probe, readiness, schema
 from airflow_autoremed.history.database import make_engine
+from airflow_autoremed.history.metrics_table import metadata
 from airflow_autoremed.history.readiness import State
 from airflow_autoremed.types import Mode, PatchState
 from tests import stores
@@ -39,15 +40,22 @@ def engine(file: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
+def test_the_question_that_every_try_asks_names_every_table() -> None:
+    """A table that the probe does not know could be missing and nobody would notice."""
+    keys = {table.name: [column.name for column in table.primary_key] for table in metadata.tables.values()}
+    del keys["autoremed_meta"]
+    assert {name: [key] for name, key in probe.PROBED.items()} == keys
+
+
 def differences(engine: Engine) -> list[Any]:
-    """What Alembic would change to get from the tables to ``schema.metadata``."""
+    """What Alembic would change to get from the tables to ``metadata``."""
     with engine.connect() as connection:
         options = {
             "version_table": readiness.ALEMBIC_TABLE,
             "compare_type": True,
             "compare_server_default": True,
         }
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata))
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
 
 def state(engine: Engine) -> State:

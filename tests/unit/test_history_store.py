@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from airflow_autoremed.history import Store, StoreError
-from airflow_autoremed.history.records import Beginning, Ending, Verdict
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.types import (
     Action,
     AttemptId,
@@ -325,6 +326,25 @@ def test_a_forked_process_opens_connections_of_its_own(store: Store) -> None:
     child.start()
     child.join(30)
     assert child.exitcode == 0
+    assert len(store.recent(10)) == 2
+
+
+def test_a_file_that_was_put_back_from_a_backup_is_read_by_a_process_that_had_it_open(
+    store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page in the api-server runs for weeks; it must not go on reading a file that is no longer there."""
+    monkeypatch.setattr("airflow_autoremed.history.database._SQLITE_RECYCLE_S", 0)
+    backup = Store(f"sqlite:///{tmp_path / 'backup.db'}")
+    begin(backup, TRY_1)
+    begin(backup, TRY_2)
+    backup.close()
+    assert store.recent(10) == []
+
+    file = Path(url.removeprefix("sqlite:///"))
+    for left in file.parent.iterdir():
+        left.unlink()
+    (tmp_path / "backup.db").replace(file)
+
     assert len(store.recent(10)) == 2
 
 

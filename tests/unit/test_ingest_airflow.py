@@ -16,7 +16,7 @@ from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.database import Database
 from airflow_autoremed.history.metrics import NO_TASK, mark, record_run
-from airflow_autoremed.history.records import HistoryRow
+from airflow_autoremed.history.rows import HistoryRow
 from airflow_autoremed.ingestion import web as web_module
 from airflow_autoremed.ingestion.web import Web
 from airflow_autoremed.types import AttemptId, RunMetrics

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.learning import everything
-from airflow_autoremed.history.records import Beginning, Ending, Verdict
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.learning import registry
 from airflow_autoremed.types import Action, Classification, Decision, Mode, Restartable
 from tests.unit.test_learning_families import history

@@ -16,8 +16,9 @@ from airflow_autoremed.cli.suggest import plain_retries
 from airflow_autoremed.failures import Catalogue, classify_texts
 from airflow_autoremed.failures.deciding import unknown
 from airflow_autoremed.failures.loading import read_rules
-from airflow_autoremed.history import HistoryRow, Store
-from airflow_autoremed.history.records import Beginning, Ending, Verdict
+from airflow_autoremed.history import Store
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.rows import HistoryRow, Verdict
 from airflow_autoremed.types import Action, AttemptId, Classification, Decision, Mode, Restartable
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

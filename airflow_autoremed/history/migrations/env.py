@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy.schema import CreateTable
 
-from airflow_autoremed.history import readiness, schema
+from airflow_autoremed.history import readiness
+from airflow_autoremed.history.metrics_table import metadata
 from airflow_autoremed.history.migrations import steps
 
 
@@ -22,9 +23,7 @@ def _run() -> None:
                 steps.insert(readiness.alembic_version, version_num=attributes["start"])
             context.run_migrations()
         return
-    context.configure(
-        connection=connection, target_metadata=schema.metadata, version_table=readiness.ALEMBIC_TABLE
-    )
+    context.configure(connection=connection, target_metadata=metadata, version_table=readiness.ALEMBIC_TABLE)
     with context.begin_transaction():
         # Where to begin is told by our own table: Alembic's is missing from stores of version 1.
         context.get_context().stamp(context.script, attributes["start"])
