@@ -50,7 +50,7 @@ def main() -> int:
         if given.only or given.development:
             print(report.page(results))
             return 0
-        run.save(results, stored)
+        run.save(results, stored, home)
     results = report.load(stored)
     text = report.page(results)
     (RESULTS / f"{name}.md").write_text(text)

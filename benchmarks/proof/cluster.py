@@ -202,6 +202,7 @@ class Memo:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, Outcome] = {}
+        self._all: list[tuple[str, Conf, Outcome]] = []
         self._ends: dict[str, list[tuple[Conf, bool]]] = {}
         self._lock = threading.Lock()
         if file.exists():
@@ -211,6 +212,7 @@ class Memo:
 
     def _remember(self, key: str, job_id: str, conf: Conf, outcome: Outcome) -> None:
         self._known[key] = outcome
+        self._all.append((job_id, conf, outcome))
         self._ends.setdefault(job_id, []).append((conf, outcome.succeeded))
 
     @property
@@ -226,6 +228,10 @@ class Memo:
     def ends(self, job: Job) -> list[tuple[Conf, bool]]:
         """How the attempts of *job* so far ended."""
         return list(self._ends.get(job.id, ()))
+
+    def all(self) -> list[tuple[str, Conf, Outcome]]:
+        """Each attempt as it was run: of which job, with which configuration, and its end."""
+        return list(self._all)
 
     def get(self, key: str) -> Outcome | None:
         return self._known.get(key)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import platform
 import random
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -26,7 +28,8 @@ from benchmarks.proof.jobs import Job, Kind
 from benchmarks.proof.strategies import MOST_TRIES, Ours, Strategy, Tried
 
 WITH_MODEL = "ours with a model"
-
+UNAUDITED = "a model that failed its audits"
+"""What the audits keep from deciding, decides: to see what they are for."""
 
 SHORT = ("no retry", "blind retry x3", "ours")
 """Strategies of the short form, which has no oracle either."""
@@ -183,18 +186,23 @@ def _with_models(
 ) -> dict[str, Any]:
     """A model for each half of the jobs, trained on all that was run of the other half."""
     told: dict[str, Any] = {}
-    predictors: dict[bool, Predictor | None] = {}
+    trained: dict[bool, Predictor | None] = {}
+    passed: dict[bool, bool] = {}
     for half in (False, True):
         records = _history([each for each in found if each["held_out"] is not half])
         name = "held-out" if half else "development"
-        predictors[half], told[name] = _train(records)
-    strategy = Ours(WITH_MODEL, predictor=lambda job: predictors[job.held_out], objective=Objective())
+        trained[half], told[name] = _train(records)
+        passed[half] = bool(told[name].get("promoted"))
+    ways = [Ours(WITH_MODEL, predictor=lambda job: trained[job.held_out] if passed[job.held_out] else None)]
+    if not all(passed.values()):
+        ways.append(Ours(UNAUDITED, predictor=lambda job: trained[job.held_out]))
     by_id = {each["id"]: each for each in found}
 
     def one(job: Job) -> None:
         kept = by_id[job.id]
         steady = kept["first"][0]["succeeded"] == kept["first"][1]["succeeded"]
-        kept["strategies"][WITH_MODEL] = follow(lab, job, strategy, steady=steady)
+        for strategy in ways:
+            kept["strategies"][strategy.name] = follow(lab, job, strategy, steady=steady)
 
     list(pool.map(one, jobs))
     return told
@@ -232,7 +240,7 @@ def _attempt_id(task: str, run: str, number: int) -> Any:
 
 
 def _train(records: Sequence[RecordedAttempt]) -> tuple[Predictor | None, dict[str, Any]]:
-    """A model as ``autoremed train`` makes it, and what came of it."""
+    """A model as ``autoremed train`` makes it, whether or not it passed its audits, and what came of it."""
     from airflow_autoremed.learning import job as training
     from airflow_autoremed.learning.model import read
     from airflow_autoremed.learning.training import TooLittleHistoryError
@@ -245,19 +253,20 @@ def _train(records: Sequence[RecordedAttempt]) -> tuple[Predictor | None, dict[s
         return None, {**told, "refused": str(error)}
     told["audits"] = [each.to_dict() for each in report.audits]
     told["promoted"] = report.promoted
-    return (read(report.folder) if report.promoted else None), told
+    return read(report.folder), told
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     kept = outcome.to_dict()
     del kept["log"]
+    kept["exception_chars"] = len(kept["exception"])
     kept["exception"] = kept["exception"][-600:]
     return kept
 
 
 def _tried(tried: Tried) -> dict[str, Any]:
     kept = {"conf": dict(tried.conf), **_outcome(tried.outcome)}
-    kept.pop("exception")
+    del kept["exception"], kept["exception_chars"]
     if tried.decision is not None:
         kept |= _decision(tried.decision)
     return kept
@@ -295,6 +304,26 @@ def machine() -> str:
     )
 
 
-def save(results: dict[str, Any], file: Path) -> None:
+def save(results: dict[str, Any], file: Path, home: Path) -> None:
+    """Keep *results* as *file*; beside it every attempt that was run, the oracle's too, and the driver's whole log of
+    each job's first one, so that others can read them with rules of their own."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n")
+    memo = Memo(home / "attempts.jsonl")
+    with gzip.open(file.with_name(f"{file.stem}-attempts.jsonl.gz"), "wt", encoding="utf-8") as attempts:
+        for job_id, conf, outcome in memo.all():
+            attempts.write(json.dumps({"job": job_id, "conf": dict(conf), **_outcome(outcome)}) + "\n")
+    first: dict[str, str] = {}
+    for job_id, _, outcome in memo.all():
+        first.setdefault(job_id, outcome.log)
+    with tarfile.open(file.with_name(f"{file.stem}-logs.tar.xz"), "w:xz") as logs:
+        for job_id, log in first.items():
+            logs.add(log, f"{job_id.replace(' ', '-')}.log", filter=_nobodys)
+
+
+def _nobodys(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without whose file it was, and when."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mtime = 0
+    return entry
