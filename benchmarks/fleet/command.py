@@ -35,6 +35,7 @@ from benchmarks.fleet.world import (
     processes,
     rates_as_json,
     scarce_in,
+    undersized_in,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,11 +51,11 @@ class Config:
     seed: int = 1
     days: int = 365
     tasks: int = 2000
-    retrain: int = 30
+    retrain: int = 1
     """Days between two trainings."""
     window: int = 120
     """Days that a training looks back."""
-    most: int = 40_000
+    most: int = 10_000
     """Attempts that it takes at most."""
     misclassified: float = Rates.misclassified
     unclassified: float = Rates.unclassified
@@ -64,7 +65,10 @@ class Config:
     def fleet(self) -> Fleet:
         pool = processes(DATA) if DATA.is_file() else made_up_processes()
         rates = Rates(misclassified=self.misclassified, unclassified=self.unclassified)
-        return Fleet(self.seed, self.days, pool, rates, scarce_in(RESULTS / "proof.json") or dict(SCARCE))
+        proof = RESULTS / "proof.json"
+        return Fleet(
+            self.seed, self.days, pool, rates, scarce_in(proof) or dict(SCARCE), undersized_in(proof)
+        )
 
 
 def make_tasks(fleet: Fleet, count: int) -> list[Task]:
@@ -145,6 +149,7 @@ def describe(config: Config, fleet: Fleet, declared: Tally) -> dict[str, Any]:
         if DATA.is_file()
         else "made up, because the sizey data set is not there",
         "scarce": {key: round(value, 3) for key, value in fleet.scarce.items()},
+        "undersized": list(fleet.undersized),
         "scarce_from": "shares assumed"
         if proof is None
         else "shares of the curable jobs of `benchmarks/results/proof.json`",
@@ -165,6 +170,7 @@ def sensitivity(config: Config, fleet: Fleet) -> Any:
             "three times the transient faults",
             replace(fleet, rates=replace(rates, transient=3 * rates.transient)),
         ),
+        ("no undersized deployments", replace(fleet, rates=replace(rates, undersized=0.0))),
         ("no deployments", replace(fleet, rates=replace(rates, deployed=0.0))),
     ]
     shown = (BLIND, "double everything", OURS, ORACLE)

@@ -10,6 +10,7 @@ from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.sizes import MIB
 from airflow_autoremed.types import Conf
 from benchmarks.fleet.world import (
+    CATEGORY,
     DRIVER,
     HEAP,
     KRYO,
@@ -60,6 +61,23 @@ def exception_rules(task: Task, day: int, tried: Sequence[Tried]) -> Conf | None
     return None if tried[-1].ending.cause in FAIL_FAST else tried[-1].conf
 
 
+def times_try(task: Task, day: int, tried: Sequence[Tried]) -> Conf | None:
+    """The executors' heap that is declared, times the number of the try, as people write it in Nextflow and Snakemake."""
+    declared = task.baseline(day)
+    return grown(tried[-1].conf, HEAP, (len(tried) + 1) * present(declared, HEAP))
+
+
+def pod_autoscaler(task: Task, day: int, tried: Sequence[Tried]) -> Conf | None:
+    """Kubernetes' VerticalPodAutoscaler by its defaults: an executor's container that was killed for its memory gets a
+    fifth more, at least 100 MiB; what fails without a kill is repeated as it was."""
+    last = tried[-1]
+    if last.ending.cause != CATEGORY[OVERHEAD]:
+        return last.conf
+    container = allocation.container(last.conf, "executor")
+    more = max(0.2 * container, 100.0 * MIB)
+    return grown(last.conf, OVERHEAD, present(last.conf, OVERHEAD) + more)
+
+
 def double_heap(task: Task, day: int, tried: Sequence[Tried]) -> Conf | None:
     """Twice the executors' heap on each try, up to the largest container."""
     return doubled(tried[-1].conf, (HEAP,))
@@ -72,20 +90,23 @@ def double_all(task: Task, day: int, tried: Sequence[Tried]) -> Conf | None:
 
 def doubled(conf: Conf, keys: Sequence[str]) -> dict[str, str]:
     """*conf* with twice of each of *keys*; what would not fit the largest container any more stays as it is."""
-    grown = dict(conf)
+    bigger = dict(conf)
     for key in keys:
-        size = 2 * present(grown, key)
-        bigger = {**grown, key: PATCHABLE[key].format(min(size, PATCHABLE[key].maximum))}
-        role = "driver" if ".driver." in key else "executor"
-        over = allocation.container(bigger, role) - LARGEST_CONTAINER  # type: ignore[arg-type]
-        if over > 0 and key == HEAP:
-            # As much heap as there is room for, with the overhead that belongs to it.
-            less = size - over * 1.0
-            bigger[key] = PATCHABLE[key].format(max(present(grown, key), less // MIB * MIB))
-            over = allocation.container(bigger, "executor") - LARGEST_CONTAINER
-        if over <= 0:
-            grown = bigger
-    return grown
+        bigger = grown(bigger, key, 2 * present(bigger, key))
+    return bigger
+
+
+def grown(conf: Conf, key: str, size: float) -> dict[str, str]:
+    """*conf* with *key* at *size* bytes; as it was where that would not fit the largest container."""
+    bigger = {**conf, key: PATCHABLE[key].format(min(size, PATCHABLE[key].maximum))}
+    role = "driver" if ".driver." in key else "executor"
+    over = allocation.container(bigger, role) - LARGEST_CONTAINER  # type: ignore[arg-type]
+    if over > 0 and key == HEAP:
+        # As much heap as there is room for, with the overhead that belongs to it.
+        less = size - over * 1.0
+        bigger[key] = PATCHABLE[key].format(max(present(conf, key), less // MIB * MIB))
+        over = allocation.container(bigger, "executor") - LARGEST_CONTAINER
+    return bigger if over <= 0 else dict(conf)
 
 
 def present(conf: Conf, key: str) -> float:
@@ -123,6 +144,8 @@ SIMPLE: Mapping[str, Simple] = {
     "no retry": Simple(no_retry),
     "blind retry x3": Simple(blind),
     "exception rules": Simple(exception_rules),
+    "Kubernetes VPA": Simple(pod_autoscaler),
+    "declared x try": Simple(times_try),
     "double executor heap": Simple(double_heap),
     "double everything": Simple(double_all),
     "oracle": Simple(oracle, knows=True),

@@ -11,6 +11,8 @@ What is measured, and what is assumed:
 - *published*: about half of the failures stay unclassified even under a mature rule catalogue (Netflix, "Evolving
   from Rule-based Classifier: Machine Learning Powered Auto Remediation in Netflix Data Platform", 2024). Used in the
   sensitivity part only; the default is the catalogue as it is said to be, see :class:`Rates`.
+- *measured* by the proof (``benchmarks/results/proof.json``): which setting is the scarce one, and how many times what is
+  declared a job needs that declares too little: among real jobs on a real cluster, of the project's own writing.
 - *measured by the project* (SPARK.md): near the limit an OOM is not deterministic; a process that a container's limit
   killed leaves no peak, an exhausted heap one just below its size; a larger container than the largest is not granted.
 - *the mix of causes* inside "transient" and "incurable": the counts of the project's open labelled failures. They are
@@ -113,6 +115,8 @@ class Rates:
     """A day and task: code, data or permissions break, for two days on average."""
     deployed: float = 0.01
     """A day and task."""
+    undersized: float = 0.05
+    """Of deployments: what comes needs more than is declared, by as much as the jobs of the proof did."""
     edited: float = 0.15
     """Of deployments: the author sizes the task anew."""
     misclassified: float = 1 / 39
@@ -145,6 +149,8 @@ class Fleet:
     pool: tuple[Process, ...]
     rates: Rates = field(default_factory=Rates)
     scarce: Mapping[str, float] = field(default_factory=lambda: dict(SCARCE))
+    undersized: tuple[float, ...] = ()
+    """Needs of jobs that declared too little, relative to what they declared; empty: none are deployed."""
 
     def storms(self) -> NDArray[np.bool_]:
         """On which days the cluster is unreliable."""
@@ -389,6 +395,23 @@ def scarce_in(proof: Path) -> dict[str, float] | None:
     return {key: counts[key] / total for key in KEYS} if total >= 10 else None
 
 
+def undersized_in(proof: Path) -> tuple[float, ...]:
+    """How many times what they declare the curable jobs of ``proof.json`` needed of their scarce setting of memory,
+    sorted; empty without the file."""
+    try:
+        jobs = json.loads(proof.read_text(encoding="utf-8"))["jobs"]
+        ratios = []
+        for job in jobs:
+            cure, declared = (job.get("oracle") or {}).get("conf") or {}, job["declared"]
+            for key in (HEAP, OVERHEAD, DRIVER):
+                if cure.get(key, declared.get(key)) != declared.get(key):
+                    had = dict(zip(KEYS, facts(declared).sizes, strict=True))[key]
+                    ratios.append(dict(zip(KEYS, facts(cure).sizes, strict=True))[key] / had)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
+    return tuple(sorted(round(ratio, 3) for ratio in ratios))
+
+
 def _number(text: str | None) -> float | None:
     try:
         value = float(text or "")
@@ -423,12 +446,12 @@ def make_task(fleet: Fleet, number: int) -> Task:
     shape = np.array(source.peaks)[sample] * grown**source.slope
     inputs = np.array(source.inputs)[sample] * grown * source.median_peak
     deployed = rng.random(days) < rates.deployed
-    jumps = np.cumprod(np.where(deployed, np.exp(rng.normal(0.05, 0.35, days)), 1.0))
+    jumps = np.where(deployed, np.exp(rng.normal(0.05, 0.35, days)), 1.0)
     edits = deployed & (rng.random(days) < rates.edited)
-    shape = shape * jumps
     # The author looks at twenty runs before the task goes live, and adds what he thinks is a margin.
     tried = float(np.quantile(np.array(source.peaks)[rng.integers(len(source.peaks), size=20)], 0.95))
     margin = float(max(0.7, np.exp(rng.normal(math.log(2.0), 0.5))))
+    shape = shape * _levels(fleet, number, deployed, jumps, tried * margin)
     conf = _first_conf(rng, scarce, source.median_peak * tried * margin)
     scale = facts(conf).sizes[KEYS.index(scarce)] / (tried * margin)
     needs = _needs(rng, conf, scarce, shape * scale)
@@ -459,6 +482,21 @@ def make_task(fleet: Fleet, number: int) -> Task:
         np.zeros(days),
     )
     return _with_calm(half)
+
+
+def _levels(fleet: Fleet, number: int, deployed: NDArray[np.bool_], jumps: Array, declared: float) -> Array:
+    """What the job needs on each day relative to its first build. A build that is undersized needs as many times what
+    was *declared* at first as a job of the proof did."""
+    if not fleet.undersized:
+        return np.asarray(np.cumprod(jumps))
+    rng = np.random.default_rng([fleet.seed, number, 5])
+    sudden = deployed & (rng.random(len(jumps)) < fleet.rates.undersized)
+    ratios = rng.choice(np.array(fleet.undersized), size=len(jumps))
+    levels, level = np.empty(len(jumps)), 1.0
+    for day, jump in enumerate(jumps):
+        level = max(level, declared * ratios[day]) if sudden[day] else level * jump
+        levels[day] = level
+    return levels
 
 
 def _schedule(rng: np.random.Generator, days: int) -> NDArray[np.bool_]:
