@@ -1,6 +1,6 @@
 # Every target does its own set-up. Two to start with: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix bench proof-short unit integration lint types layers package docs lock clean setup setup-java
+.PHONY: help demo test test-matrix bench bench-optimiser proof-short unit integration lint types layers package docs lock clean setup setup-java
 
 BIN := .venv/bin
 
@@ -27,16 +27,27 @@ integration: setup-java  ## the tests with real Airflow and real Spark
 test-matrix: setup  ## the whole way on every supported version of Airflow, each installed by itself
 	$(BIN)/python scripts/test_matrix.py $(ARGS)
 
-bench: setup-java  ## every figure of README and docs again (about two hours on two cores; results in benchmarks/results)
+bench: setup-java  ## every figure of README and docs again (two hours on two cores; results in benchmarks/results)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python -m benchmarks.proof
 	$(BIN)/python -m benchmarks.fleet
+	$(BIN)/python -m benchmarks.fleet --attempts 1000000 --spark
+	$(MAKE) bench-optimiser
+	$(BIN)/python benchmarks/sizing.py
+	$(BIN)/python -m benchmarks.neighbours
+	$(BIN)/python -m benchmarks.readme
 	$(BIN)/python benchmarks/classify_throughput.py
 	$(BIN)/python benchmarks/classify_cold_start.py
+	$(BIN)/python benchmarks/classify_memory.py
 	$(BIN)/python benchmarks/tap_throughput.py
 	$(BIN)/python benchmarks/store_concurrency.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/ingest_event_logs.py
+
+bench-optimiser: setup  ## our optimiser beside Optuna and Ax, in an environment of its own (.bench)
+	test -x .bench/bin/python || $(BIN)/python -m venv .bench
+	.bench/bin/python -m pip install -q -r benchmarks/optimiser-requirements.txt -e '.[learning]'
+	.bench/bin/python benchmarks/optimiser.py
 
 proof-short: setup-java  ## 16 real misconfigured jobs: what heals, what is stopped, what is left alone
 	$(BIN)/python -m benchmarks.proof --short
@@ -65,4 +76,4 @@ lock: setup  ## renew requirements/dev.lock from pyproject.toml
 	  --override requirements/overrides.txt --no-header --no-emit-index-url --upgrade -o requirements/dev.lock
 
 clean:  ## remove what was built and the virtual environment
-	rm -rf .venv .matrix dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench .matrix dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,7 @@
 """The exact lattice beside Optuna and Ax: the same surrogate, the same objective, the same candidates.
 
-    python benchmarks/optimiser.py                    # without what is not installed
-    pip install optuna ax-platform                    # in an environment of their own; then again
+    make bench-optimiser              # in an environment of its own with both; writes results/optimiser.{json,md}
+    python benchmarks/optimiser.py    # without what is not installed; then nothing is kept
 
 For each of 20 seeds a failed attempt is drawn and asked about: 100,800 candidates over executor memory, overhead,
 cores and shuffle partitions. *Regret* is how much larger the objective of a method's answer is than the smallest
@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
+import os
 import platform
 import statistics
 import subprocess
@@ -25,6 +27,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,7 @@ from airflow_autoremed.learning.model import Model, write
 from airflow_autoremed.learning.training import FAMILIES, _spread, train
 from airflow_autoremed.types import Axis, Objective, Question, RecordedAttempt
 
+RESULTS = Path(__file__).parent / "results"
 SEEDS = 20
 OPTUNA_TRIALS = 100
 AX_TRIALS = (30,)
@@ -175,8 +179,6 @@ print(time.perf_counter() - began)
 
 
 def cold_start(model: Model) -> list[float]:
-    import json
-
     with tempfile.TemporaryDirectory() as place:
         write(replace(model, name="cold"), Path(place) / "cold")
         axes = Path(place) / "axes.json"
@@ -191,18 +193,14 @@ def cold_start(model: Model) -> list[float]:
         return found[2:]
 
 
-def main() -> None:
-    warnings.simplefilter("ignore")
+def measure() -> dict[str, Any]:
+    """All figures; searches that are not installed are left out and named."""
     records = list(history(20_000))
     trained = train(TrainingSet.of(examples(records)), name="bench")
     failed = [each for each in records if each.category == "executor_oom_heap"]
     by_task: dict[str, list[RecordedAttempt]] = {}
     for each in records:
         by_task.setdefault(each.attempt.task_id, []).append(each)
-    print(
-        f"Python {platform.python_version()}; {int(np.prod(SHAPE)):,} candidates, {SEEDS} failed attempts; "
-        f"P(fail) by {trained.model.manifest['families']['fails']}\n"
-    )
     questions = []
     for seed in range(SEEDS):
         one = failed[int(np.random.default_rng(seed).integers(len(failed)))]
@@ -213,54 +211,125 @@ def main() -> None:
         questions.append(Question(coming, past, AXES))
 
     searches: list[tuple[str, Search]] = [("exact lattice", exact)]
+    missing = []
     for name, needed, made in (
-        (f"Optuna TPE, {OPTUNA_TRIALS} trials", "optuna", [with_optuna]),
-        *((f"Ax, {count} trials", "ax", [with_ax(count)]) for count in AX_TRIALS),
+        (f"Optuna TPE, {OPTUNA_TRIALS} trials", "optuna", with_optuna),
+        *((f"Ax, {count} trials", "ax", with_ax(count)) for count in AX_TRIALS),
     ):
         if importlib.util.find_spec(needed) is None:
-            print(f"({name}: {needed} is not installed)")
+            missing.append(name)
         else:
-            searches.append((name, made[0]))
-    print(
-        f"{'search':24} {'median wall':>12} {'p95 wall':>10} {'median regret':>14} {'worst':>8} {'exact hits':>11}"
-    )
+            searches.append((name, made))
+    rows = []
     for name, search in searches:
         walls, regrets = [], []
         for seed, question in enumerate(questions):
             truth = objective(trained.model, question)
             began = time.perf_counter()
             at = search(trained.model, question, seed)
-            walls.append(time.perf_counter() - began)
+            walls.append((time.perf_counter() - began) * 1000)
             regrets.append(float(truth[at] - truth.min()))
-        print(
-            f"{name:24} {statistics.median(walls) * 1000:>9.1f} ms {np.percentile(walls, 95) * 1000:>7.1f} ms "
-            f"{statistics.median(regrets):>14.4f} {max(regrets):>8.4f} {sum(each < 1e-9 for each in regrets):>8}/{SEEDS}",
-            flush=True,
-        )
+        print(f"{name}: {statistics.median(walls):.1f} ms", flush=True)
+        rows.append({"search": name, "wall_ms": walls, "regret": regrets})
     oldest = TrainingSet.of(examples(records)).part(slice(0, int(len(records) * 0.6)))
     telling = np.flatnonzero(_spread(oldest.rows) > 0)
     own = [estimators_own_predict(trained.model, each, trained.estimators, telling) for each in questions[:7]]
-    print(
-        f"{'scikit-learn predict':24} {statistics.median(own) * 1000:>9.1f} ms  (P(fail) alone, the same candidates)"
-    )
-    cold = cold_start(trained.model)
-    print(
-        f"\ncold start on top of importing numpy (load the model, evaluate all, choose): median "
-        f"{statistics.median(cold) * 1000:.0f} ms, largest of {len(cold)} {max(cold) * 1000:.0f} ms"
-    )
+    families = {}
     for family, _ in FAMILIES[:3]:
         walls = []
         kept: dict[str, Any] = {}
-        fit = dict(FAMILIES)[family]
         from airflow_autoremed.learning.families import Scaling
 
-        heads = fit(oldest, Scaling.fit(oldest.rows), 0, kept)
+        heads = dict(FAMILIES)[family](oldest, Scaling.fit(oldest.rows), 0, kept)
         model = replace(trained.model, fails=heads.fails, duration=heads.duration or trained.model.duration)
         for question in itertools.chain(questions, questions):
             began = time.perf_counter()
             exact(model, question, 0)
-            walls.append(time.perf_counter() - began)
-        print(f"exact lattice, both heads by {family}: median {statistics.median(walls) * 1000:.1f} ms")
+            walls.append((time.perf_counter() - began) * 1000)
+        families[family] = walls
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "load": round(os.getloadavg()[0], 1),
+        "versions": {name: version(name) for name in ("optuna", "ax-platform", "torch") if _has(name)},
+        "candidates": int(np.prod(SHAPE)),
+        "seeds": SEEDS,
+        "family": trained.model.manifest["families"]["fails"],
+        "searches": rows,
+        "missing": missing,
+        "own_predict_ms": [each * 1000 for each in own],
+        "cold_ms": [each * 1000 for each in cold_start(trained.model)],
+        "families_ms": families,
+    }
+
+
+def _has(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """The searches beside each other, as Markdown."""
+    lines = [
+        "| search | median wall | p95 | median regret | worst | exact hits |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in results["searches"]:
+        hits = sum(regret < 1e-9 for regret in each["regret"])
+        lines.append(
+            f"| {each['search']} | {statistics.median(each['wall_ms']):,.1f} ms "
+            f"| {np.percentile(each['wall_ms'], 95):,.1f} ms | {statistics.median(each['regret']):.4f} "
+            f"| {max(each['regret']):.4f} | {hits}/{results['seeds']} |"
+        )
+    own = statistics.median(results["own_predict_ms"])
+    return [*lines, f"| scikit-learn's own predict, P(fail) alone | {own:,.1f} ms | | | | |"]
+
+
+def page(results: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    cold = results["cold_ms"]
+    return "\n".join(
+        [
+            "# The optimiser beside Optuna and Ax",
+            "",
+            f"`python benchmarks/optimiser.py`, {results['date']}, {results['machine']}, load {results['load']}"
+            f"{', ' + versions if versions else ''}.",
+            "",
+            f"The same surrogate (P(fail) by {results['family']}), the same objective, the same "
+            f"{results['candidates']:,} candidates, {results['seeds']} failed attempts. *Regret*: how much larger the "
+            "objective of the answer is than the smallest on the lattice.",
+            "",
+            *table(results),
+            "",
+            *(
+                [f"Not installed, so not run: {', '.join(results['missing'])}.", ""]
+                if results["missing"]
+                else []
+            ),
+            f"Cold, on top of importing numpy (load the model, evaluate all, choose): median "
+            f"{statistics.median(cold):.0f} ms, largest of {len(cold)} {max(cold):.0f} ms. Both heads of one family: "
+            + ", ".join(
+                f"{name} {statistics.median(ms):.1f} ms" for name, ms in results["families_ms"].items()
+            )
+            + ".",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    results = measure()
+    print(page(results))
+    if results["missing"]:
+        print("Nothing is kept without them: pip install optuna ax-platform", file=sys.stderr)
+        return
+    (RESULTS / "optimiser.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / "optimiser.md").write_text(page(results))
 
 
 if __name__ == "__main__":

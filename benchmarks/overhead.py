@@ -1,6 +1,6 @@
 """What it costs to have the plugin: each figure beside the same work without it, in the same run.
 
-    python benchmarks/overhead.py            # all; prints the page, writes benchmarks/results/overhead.{json,md}
+    python benchmarks/overhead.py            # all; prints the page, writes benchmarks/results/overhead.{json,md,png}
     python benchmarks/overhead.py --quick    # few repetitions, writes nothing
 
 Work in a fresh process is measured in fresh processes, with and without the plugin in turn. ``spark-submit`` is a script
@@ -307,6 +307,8 @@ def page(results: dict[str, Any]) -> str:
         "",
         f"`python benchmarks/overhead.py`, {results['date']}, {results['machine']}, load {results['load']}.",
         "",
+        "![Distributions](overhead.png)",
+        "",
         '"Added" is the median with the plugin less the median of the same work without it, where there is such.',
         "",
         "| what | added | target | | p50 | p95 | p99 | max | n | without: p50 | p95 |",
@@ -330,6 +332,40 @@ def page(results: dict[str, Any]) -> str:
             f"| {len(figure.samples)} | {plain} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Every duration as a box, beside the same work without the plugin, with its target."""
+    from matplotlib.figure import Figure as Picture
+
+    shown = [each for each in figures(results) if each.unit == "ms"][::-1]
+    picture = Picture(figsize=(10, 0.42 * len(shown) + 1.4), layout="constrained")
+    axes = picture.subplots()
+    for place, each in enumerate(shown):
+        for samples, offset, color in ((each.without, 0.18, "0.6"), (each.samples, -0.18, "#3182bd")):
+            if samples:
+                axes.boxplot(
+                    samples,
+                    positions=[place + offset],
+                    widths=0.3,
+                    orientation="horizontal",
+                    whis=(5, 95),
+                    showfliers=False,
+                    patch_artist=True,
+                    boxprops={"facecolor": color, "edgecolor": color},
+                    medianprops={"color": "black"},
+                )
+        if each.target is not None:
+            bound = each.target + (statistics.median(each.without) if each.without else 0.0)
+            axes.plot([bound] * 2, [place - 0.4, place + 0.4], color="#de2d26", linewidth=2)
+    axes.set_yticks(range(len(shown)), [each.what for each in shown], fontsize="small")
+    axes.set(xscale="log", xlabel="ms: quartiles, whiskers from the 5th to the 95th percentile")
+    axes.grid(axis="x", alpha=0.25)
+    axes.set_title(
+        f"With the plugin (blue), the same work without it (grey), target (red); {results['date'][:10]}",
+        fontsize="medium",
+    )
+    picture.savefig(path, dpi=100)
 
 
 def figures(results: dict[str, Any]) -> list[Figure]:
@@ -376,6 +412,7 @@ def main() -> int:
     if not quick:
         (RESULTS / "overhead.json").write_text(json.dumps(results, indent=1) + "\n")
         (RESULTS / "overhead.md").write_text(page(results))
+        draw(results, RESULTS / "overhead.png")
     print(page(results))
     return 0
 

@@ -32,6 +32,7 @@ def main() -> int:
         "--home", type=Path, help="where to work; the same one goes on with what was broken off"
     )
     given = parser.parse_args()
+    from benchmarks import readme
     from benchmarks.proof import report
 
     name = "proof-short" if given.short else "proof"
@@ -57,7 +58,7 @@ def main() -> int:
     print(text)
     if not given.short:
         report.plots(results, RESULTS / f"{name}.png")
-        report.write_readme()
+        readme.write()
     missed = report.missed_in_ci(results) if given.short else []
     for each in missed:
         print(f"MISSED: {each}", file=sys.stderr)

@@ -16,13 +16,23 @@ from airflow_autoremed.history.records import Beginning, Ending
 from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.patching import worth_keeping, worth_promoting
 from airflow_autoremed.types import Brakes, Mode, PatchState
-from benchmarks.fleet import command, engine, ours, report
+from benchmarks.fleet import command, engine, ours, report, world
 from benchmarks.fleet.engine import MEASURES, Tally
-from benchmarks.fleet.strategies import MODEL, OURS, SIMPLE, STICKY
+from benchmarks.fleet.strategies import (
+    MODEL,
+    OURS,
+    SIMPLE,
+    STICKY,
+    Tried,
+    pod_autoscaler,
+    times_try,
+)
 from benchmarks.fleet.world import (
     CORES,
     DRIVER,
     HEAP,
+    KEYS,
+    OVERHEAD,
     RESULT,
     Fleet,
     Rates,
@@ -30,6 +40,7 @@ from benchmarks.fleet.world import (
     made_up_processes,
     make_task,
     scarce_in,
+    undersized_in,
 )
 
 COUNT = 40
@@ -155,9 +166,54 @@ def test_the_shares_of_a_proof_are_taken_where_there_is_one(tmp_path):
     assert scarce_in(tmp_path / "proof.json") is None
 
 
-def test_the_page_is_made_from_the_json_alone(fleet, tasks, tallies, tmp_path):
+def test_how_much_too_little_was_declared_is_taken_from_the_proof(tmp_path):
+    assert undersized_in(tmp_path / "proof.json") == ()
+    heap = {"declared": {HEAP: "1g"}, "oracle": {"conf": {HEAP: "3g"}}}
+    partitions = {
+        "declared": {HEAP: "1g"},
+        "oracle": {"conf": {HEAP: "1g", "spark.sql.shuffle.partitions": "200"}},
+    }
+    (tmp_path / "proof.json").write_text(json.dumps({"jobs": [heap, partitions, {"declared": {HEAP: "1g"}}]}))
+    assert undersized_in(tmp_path / "proof.json") == (3.0,)
+
+
+def test_an_undersized_build_needs_more_than_is_declared_until_somebody_raises_it(fleet):
+    rates = replace(fleet.rates, deployed=0.2, undersized=1.0)
+    larger = replace(fleet, rates=rates, undersized=(3.0,))
+    longer = 0
+    for number in range(COUNT):
+        task = make_task(larger, number)
+        at = KEYS.index(task.scarce)
+        first = facts(task.baseline(0)).sizes[at]
+        if task.needs[:, at].max() > 2.5 * first:
+            longer += 1
+    assert longer > COUNT / 2
+    without = make_task(replace(larger, undersized=()), 0)
+    assert (without.needs != make_task(larger, 0).needs).any()
+
+
+def test_what_others_do_looks_at_nothing_but_their_own_rule(tasks):
+    """An autoscaler raises what a container was killed for and nothing else; people multiply the executors' heap."""
+    task = tasks[0]
+    conf = {HEAP: "4g", OVERHEAD: "1g", DRIVER: "2g"}
+
+    def after(cause):
+        return [Tried(conf, world.Ending(False, cause, 60.0))]
+
+    grown = pod_autoscaler(task, 0, after("executor_oom_overhead"))
+    assert facts(grown).sizes[KEYS.index(OVERHEAD)] == pytest.approx(2 * 1024**3, rel=0.01)
+    assert grown[HEAP] == "4g"
+    assert pod_autoscaler(task, 0, after("executor_oom_heap")) == conf
+    again = times_try(task, 0, after("driver_oom_heap") * 2)
+    heap = facts(task.baseline(0)).sizes[KEYS.index(HEAP)]
+    assert facts(again).sizes[KEYS.index(HEAP)] == pytest.approx(3 * heap, rel=0.01)
+    assert again[DRIVER] == "2g"
+
+
+@pytest.fixture
+def results(fleet, tallies):
     config = command.Config(seed=3, days=120, tasks=COUNT)
-    results = {
+    return {
         "command": "python -m benchmarks.fleet",
         "date": "2026-01-01",
         "machine": "a machine",
@@ -171,6 +227,9 @@ def test_the_page_is_made_from_the_json_alone(fleet, tasks, tallies, tmp_path):
             for name, tally in tallies.items()
         },
     }
+
+
+def test_the_page_is_made_from_the_json_alone(results, tmp_path):
     command.save(results, tmp_path)
     stored = json.loads((tmp_path / "fleet.json").read_text())
     page = (tmp_path / "fleet.md").read_text()
@@ -182,6 +241,18 @@ def test_the_page_is_made_from_the_json_alone(fleet, tasks, tallies, tmp_path):
     stored["strategies"][OURS]["weekly"]["healed"] = [0] * 18
     assert f"| **{OURS}** | 0.0% |" in report.render(stored)
     assert (tmp_path / "fleet.png").stat().st_size > 1000
+
+
+def test_daily_trainings_are_told_by_the_month(results):
+    trainings = [
+        {"day": day, "attempts": 500, "failures": 20, "promoted": day != 9, "failed_audits": []}
+        for day in range(1, 31)
+    ]
+    trainings[8]["failed_audits"] = ["Brier score: 0.2, at most 0.1"]
+    page = report.render({**results, "trainings": trainings})
+    assert "Trained anew daily" in page
+    assert "| 0 to 29 | 29 | 500 | 20 | 28 | 1 Brier score |" in page
+    assert "| 30 to 59 | 1 | 500 | 20 | 1 |  |" in page
 
 
 # ------------------------------------------------------------------------------------- the books and the real store

@@ -1,0 +1,47 @@
+"""The README and the pages of the benchmarks say what the stored results say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks import neighbours, overhead, readme
+from benchmarks.fleet import report as fleet
+from benchmarks.proof import report as proof
+
+AGAIN = "python -m benchmarks.readme renews the README, the benchmark's own command its page"
+
+
+def stored(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((readme.RESULTS / f"{name}.json").read_text())
+    return found
+
+
+def page(name: str) -> str:
+    return (readme.RESULTS / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(readme.SECTIONS))
+def test_the_readme_says_what_the_stored_results_say(name: str) -> None:
+    text = (readme.ROOT / "README.md").read_text()
+    assert readme.with_figures(text, name, readme.SECTIONS[name](stored(name))) == text, AGAIN
+
+
+def test_a_figure_that_somebody_changed_in_the_readme_is_noticed() -> None:
+    text = (readme.ROOT / "README.md").read_text()
+    healed = next(line for line in text.splitlines() if line.startswith("| ours |"))
+    assert readme.renewed(text.replace(healed, healed.replace("%", "0%"))) == text
+
+
+def test_a_readme_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="figures: proof"):
+        readme.with_figures("# nothing", "proof", "")
+
+
+def test_the_pages_say_what_the_stored_results_say() -> None:
+    assert page("proof") == proof.page(stored("proof")), AGAIN
+    assert page("overhead") == overhead.page(stored("overhead")), AGAIN
+    assert page("fleet") == fleet.render(stored("fleet")), AGAIN
+    assert page("neighbours") == neighbours.page(), AGAIN
