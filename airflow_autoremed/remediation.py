@@ -101,7 +101,7 @@ def decide(
     if failed.retries_left < 1:
         return replace(
             unchanged,
-            reason=f"{what} No retry is left. A next run would need: {advice.reason}",
+            reason=f"{what} No retry is left. {_for_the_next_run(advice.reason)}",
             decided_by=advice.decided_by,
         )
     return Decision(
@@ -144,6 +144,10 @@ def _hopeless(failed: FailedAttempt, classification: Classification, insight: In
     except Exception as error:  # noqa: BLE001 - what nobody knows is left alone
         _warn(error)
         return None
+
+
+def _for_the_next_run(reason: str) -> str:
+    return reason.replace("The next try runs with", "A next run would need", 1)
 
 
 def _warn(error: Exception) -> None:

@@ -226,6 +226,7 @@ def page(results: Mapping[str, Any]) -> str:
                 f"| {goal.what} | {goal.bound} | {goal.measured} | {'met' if goal.met else '**missed**'} |"
                 for goal in goals(results, name)
             ]
+    lines += _why_missed(jobs)
     lines += [
         "",
         f"Classification of the first failure: {share_of(right, asked)} as labelled beforehand.",
