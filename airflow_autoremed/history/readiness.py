@@ -66,8 +66,8 @@ def revision(version: int) -> str:
 def make_ready(engine: Engine) -> None:
     """Make sure that the tables are of the version that this code knows.
 
-    SQLite, which nobody administers, gets its tables created and upgraded here. Any other database is upgraded by ``autoremed db upgrade``: workers may lack
-    the right to, and a thousand of them must not try at once.
+    SQLite, which nobody administers, gets its tables created and upgraded here. Any other database is upgraded by
+    ``autoremed db upgrade``: workers may lack the right to, and a thousand of them must not try at once.
 
     :raises StoreError: when the tables cannot be used, with what to do about it.
     """
