@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -94,7 +95,13 @@ class States(dict):
     def delete(self, key): self.pop(key, None)
 
 def one(number):
-    task = SparkSubmitOperator(task_id=f"t{number}", application="job.py", retries=3, executor_memory="1g")
+    more = {}
+    if how == "airflow":
+        from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+        more["retry_policy"] = ExceptionRetryPolicy(
+            rules=[RetryRule(exception=f"builtins.{name}", action=RetryAction.FAIL)
+                   for name in ("ValueError", "KeyError", "ImportError", "PermissionError", "FileNotFoundError")])
+    task = SparkSubmitOperator(task_id=f"t{number}", application="job.py", retries=3, executor_memory="1g", **more)
     if how == "plugin":
         from airflow_autoremed import remediate
         remediate(task)
@@ -140,9 +147,9 @@ def fresh(program: str, *arguments: object, env: dict[str, str] | None = None) -
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def paired(runs: int, one: Callable[[str], float], ways: Sequence[str]) -> list[tuple[float, ...]]:
+def paired(runs: int, one: Callable[[str], T], ways: Sequence[str]) -> list[tuple[T, ...]]:
     """*runs* samples of each way, in turn and in changing order, so that a drift of the machine meets all."""
-    found: dict[str, list[float]] = {way: [] for way in ways}
+    found: dict[str, list[T]] = {way: [] for way in ways}
     for number in range(runs):
         for way in ways if number % 2 else ways[::-1]:
             found[way].append(one(way))
@@ -160,11 +167,15 @@ def parse(runs: int) -> Iterable[Figure]:
 
 
 def tries(runs: int, home: Path) -> Iterable[Figure]:
-    """A try that succeeds, then one that fails, each the first of its process; then further ones."""
+    """A try that succeeds, then one that fails, each the first of its process; then further ones. A decision stands beside
+    that of Airflow's own ``ExceptionRetryPolicy``."""
     env = _spark_submit(home, healthy(2000), 0) | {"AIRFLOW__AUTOREMED__STORE": f"sqlite:///{home}/a.db"}
     fresh(TRY, "plugin", 1, env=env)  # makes the store
-    plain, plugin = paired(runs, lambda way: fresh(TRY, way, 1, env=env)[0][0], ("none", "plugin"))
+    first = paired(runs, lambda way: fresh(TRY, way, 1, env=env)[0], ("none", "plugin"))
+    plain, plugin = (tuple(each[0] for each in way) for way in first)
     yield Figure("a try that succeeds, first of its process", "ms", plugin, plain, 20)
+    plain, plugin = (tuple(each[2] for each in way) for way in first)
+    yield Figure("memory that a try that succeeds adds", "MiB", plugin, plain)
     plain, plugin = (
         tuple(each[0] for each in fresh(TRY, way, 4 * runs, env=env)[1:]) for way in ("none", "plugin")
     )
@@ -174,14 +185,21 @@ def tries(runs: int, home: Path) -> Iterable[Figure]:
         env = _spark_submit(home, failing, 1) | {"AIRFLOW__AUTOREMED__STORE": f"sqlite:///{home}/b{model}.db"}
         env["AIRFLOW__AUTOREMED__MODELS_PATH"] = str(home / "models" if model else home / "no-models")
         fresh(TRY, "plugin", 1, env=env)
-        cold = [fresh(TRY, "plugin", 1, env=env)[0] for _ in range(runs)]
-        warm = fresh(TRY, "plugin", 2 * runs, env=env)[1:]
-        without = [fresh(TRY, "none", 1, env=env)[0] for _ in range(max(3, runs // 3))]
+        without, cold = paired(
+            runs, lambda way, env=env: fresh(TRY, way, 1, env=env)[0], ("airflow", "plugin")
+        )
+        own, warm = (fresh(TRY, way, 2 * runs, env=env)[1:] for way in ("airflow", "plugin"))
         name = "with a model" if model else "without a model"
         yield Figure(
-            f"a decision {name}, cold", "ms", tuple(d for _, d, _ in cold), (), 1000 if model else 500
+            f"a decision {name}, cold",
+            "ms",
+            tuple(d for _, d, _ in cold),
+            tuple(d for _, d, _ in without),
+            1000 if model else 500,
         )
-        yield Figure(f"a decision {name}, warm", "ms", tuple(d for _, d, _ in warm))
+        yield Figure(
+            f"a decision {name}, warm", "ms", tuple(d for _, d, _ in warm), tuple(d for _, d, _ in own)
+        )
         yield Figure(
             f"memory that a failing try adds, {name}",
             "MiB",

@@ -17,7 +17,7 @@ from typing import Any
 from airflow_autoremed.spark.sizes import MIB
 from airflow_autoremed.types import Conf
 
-DEVELOPMENT, HELD_OUT = 7, 20261124
+DEVELOPMENT, HELD_OUT = 7, 20261128
 SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 """What the cluster's administrator has set: short-lived JVMs on two cores."""
 LARGEST = 12 * 1024 * MIB

@@ -115,7 +115,7 @@ def follow(lab: Lab, job: Job, strategy: Strategy, *, steady: bool) -> list[dict
         sample = before % 2 if steady else before
         if dict(conf) != dict(job.declared) and "fails" not in job.parameters:
             sample = min(sample, 1)
-        if job.kind is Kind.INCURABLE and len(tries) >= 2 and dict(conf) != dict(job.declared):
+        if job.kind is Kind.INCURABLE and dict(conf) != dict(job.declared):
             outcome = _as_before(tries[-1].outcome, conf)
         else:
             outcome = lab.attempt(job, conf, len(tries) + 1, sample)
