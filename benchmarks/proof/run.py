@@ -22,14 +22,13 @@ from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.cost import usage_by_conf
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import Conf, Decision, Objective, Predictor, RecordedAttempt
-from benchmarks.proof import strategies
+from benchmarks.proof import report, strategies
 from benchmarks.proof.cluster import Cluster, Lab, Memo, Outcome
 from benchmarks.proof.jobs import Job, Kind
 from benchmarks.proof.strategies import MOST_TRIES, Ours, Strategy, Tried
 
-WITH_MODEL = "ours with a model"
-UNAUDITED = "a model that failed its audits"
-"""What the audits keep from deciding, decides: to see what they are for."""
+WITH_MODEL, UNAUDITED = report.MODEL, report.UNAUDITED
+"""The second: what the audits keep from deciding, decides, to see what they are for."""
 
 SHORT = ("no retry", "blind retry x3", "ours")
 """Strategies of the short form, which has no oracle either."""
