@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+FIRST_TRY, FURTHER_TRY = "a try that succeeds, first of its process", "a try that succeeds, further ones"
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,13 @@ def tries(runs: int, home: Path) -> Iterable[Figure]:
     fresh(TRY, "plugin", 1, env=env)  # makes the store
     first = paired(runs, lambda way: fresh(TRY, way, 1, env=env)[0], ("none", "plugin"))
     plain, plugin = (tuple(each[0] for each in way) for way in first)
-    yield Figure("a try that succeeds, first of its process", "ms", plugin, plain, 20)
+    yield Figure(FIRST_TRY, "ms", plugin, plain, 20)
     plain, plugin = (tuple(each[2] for each in way) for way in first)
     yield Figure("memory that a try that succeeds adds", "MiB", plugin, plain)
     plain, plugin = (
         tuple(each[0] for each in fresh(TRY, way, 4 * runs, env=env)[1:]) for way in ("none", "plugin")
     )
-    yield Figure("a try that succeeds, further ones", "ms", plugin, plain)
+    yield Figure(FURTHER_TRY, "ms", plugin, plain)
     failing = healthy(2000) + FAILURE
     for model in (False, True):
         env = _spark_submit(home, failing, 1) | {"AIRFLOW__AUTOREMED__STORE": f"sqlite:///{home}/b{model}.db"}
@@ -349,7 +350,23 @@ def page(results: dict[str, Any]) -> str:
             f"| {figure.what} | {figure.measured:.1f} {figure.unit} | {bound} | {verdict[figure.met]} | {spread} "
             f"| {len(figure.samples)} | {plain} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *why_missed(figures(results))]) + "\n"
+
+
+def why_missed(found: Sequence[Figure]) -> list[str]:
+    """What stands behind the targets that are missed, where we know."""
+    by_name = {figure.what: figure for figure in found}
+    first, further = by_name.get(FIRST_TRY), by_name.get(FURTHER_TRY)
+    if first is None or further is None or first.met is not False:
+        return []
+    return [
+        "",
+        f"Why {FIRST_TRY} is above its target: the modules of the store are loaded, it is opened and asked for a promoted "
+        "patch before Spark starts, and the try is recorded after it has ended, each for the first time in the process. "
+        f"Further tries of a process pay {further.measured:.1f} ms. A share of both is the log of 2,000 lines that passes "
+        "the tap. Other machines are faster or slower: the same try without the plugin took "
+        f"{percentile(first.without, 0.5):.0f} ms on this one.",
+    ]
 
 
 def draw(results: dict[str, Any], path: Path) -> None:

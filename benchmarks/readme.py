@@ -24,10 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 _PAID = (
     ("parse a file, 1 task, remediate()", "a Dag file with one task parses {} longer"),
-    ("a try that succeeds, first of its process", "a try that succeeds takes {} longer"),
+    (overhead.FIRST_TRY, "a try that succeeds takes {} longer"),
     ("a decision without a model, cold", "a decision about a failure takes {}"),
-    ("a decision with a model, cold", "{} with a trained model"),
-    ("memory that a failing try adds, with a model", "which then takes {} more memory"),
+    ("a decision with a model, cold", "with a trained model {}"),
+    ("memory that a failing try adds, with a model", "and then {} more memory"),
     ("log tap", "the log passes at {}"),
 )
 """Measures of the overhead, and how they are said."""

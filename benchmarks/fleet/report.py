@@ -288,7 +288,8 @@ def _assumptions(results: Results) -> Iterator[str]:
         yield (
             f"- Measured by the proof: how much too little a job declares that declares too little, {len(ratios)} jobs "
             f"that needed {min(ratios):.2g} to {max(ratios):.2g} times it (median {statistics.median(ratios):.2g}). Of "
-            f"deployments {results['rates']['undersized']:.0%} bring such a job (assumed)."
+            f"deployments {results['rates']['undersized']:.0%} bring such a job (assumed). It may need more than the "
+            "largest container, and then nothing cures it."
         )
     yield f"- Assumed rates: {_rates(results['rates'])}."
     yield (
