@@ -328,7 +328,8 @@ def page(results: dict[str, Any]) -> str:
         "",
         "![Distributions](overhead.png)",
         "",
-        '"Added" is the median with the plugin less the median of the same work without it, where there is such.',
+        '"Added" is the median with the plugin less the median of the same work without it, where there is such; '
+        "for a decision that of Airflow's own `ExceptionRetryPolicy`.",
         "",
         "| what | added | target | | p50 | p95 | p99 | max | n | without: p50 | p95 |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
