@@ -383,33 +383,34 @@ def made_up_processes() -> tuple[Process, ...]:
 def scarce_in(proof: Path) -> dict[str, float] | None:
     """How often which setting was the scarce one among the curable jobs of ``proof.json``: those whose cheapest
     passing configuration was found. ``None`` without the file, or when it tells of fewer than ten."""
-    try:
-        jobs = json.loads(proof.read_text(encoding="utf-8"))["jobs"]
-        counts: Counter[str] = Counter()
-        for job in jobs:
-            cure = (job.get("oracle") or {}).get("conf") or {}
-            counts.update(key for key in KEYS if cure.get(key) != job["declared"].get(key))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+    counts = Counter(
+        key for declared, cure in _cured(proof) for key in KEYS if cure.get(key) != declared.get(key)
+    )
     total = sum(counts.values())
     return {key: counts[key] / total for key in KEYS} if total >= 10 else None
 
 
 def undersized_in(proof: Path) -> tuple[float, ...]:
     """How many times what they declare the curable jobs of ``proof.json`` needed of their scarce setting of memory,
-    sorted; empty without the file."""
+    sorted; empty without the file. A request that Spark itself refuses holds nothing that could be too little."""
+    ratios = []
+    for declared, cure in _cured(proof):
+        for key in (HEAP, OVERHEAD, DRIVER):
+            at = KEYS.index(key)
+            had, needed = facts(declared).sizes[at], facts(cure).sizes[at]
+            if cure.get(key) != declared.get(key) and needed > had:
+                ratios.append(round(needed / had, 3))
+    return tuple(sorted(ratios))
+
+
+def _cured(proof: Path) -> list[tuple[Conf, Conf]]:
+    """What each job of ``proof.json`` declared for which the oracle found a cure, and that cure; none without the file,
+    or when it holds something else."""
     try:
         jobs = json.loads(proof.read_text(encoding="utf-8"))["jobs"]
-        ratios = []
-        for job in jobs:
-            cure, declared = (job.get("oracle") or {}).get("conf") or {}, job["declared"]
-            for key in (HEAP, OVERHEAD, DRIVER):
-                if cure.get(key, declared.get(key)) != declared.get(key):
-                    had = dict(zip(KEYS, facts(declared).sizes, strict=True))[key]
-                    ratios.append(dict(zip(KEYS, facts(cure).sizes, strict=True))[key] / had)
+        return [(job["declared"], job["oracle"]["conf"]) for job in jobs if job.get("oracle")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ()
-    return tuple(sorted(round(ratio, 3) for ratio in ratios))
+        return []
 
 
 def _number(text: str | None) -> float | None:

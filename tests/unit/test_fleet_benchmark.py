@@ -162,6 +162,9 @@ def test_the_shares_of_a_proof_are_taken_where_there_is_one(tmp_path):
     job = {"declared": {HEAP: "1g"}, "oracle": {"conf": {HEAP: "2g"}}}
     (tmp_path / "proof.json").write_text(json.dumps({"jobs": [job] * 12 + [{"declared": {}}]}))
     assert scarce_in(tmp_path / "proof.json")[HEAP] == 1.0
+    incurable = {"declared": {HEAP: "1g", DRIVER: "1g"}}
+    (tmp_path / "proof.json").write_text(json.dumps({"jobs": [job] * 12 + [incurable] * 30}))
+    assert scarce_in(tmp_path / "proof.json")[HEAP] == 1.0
     (tmp_path / "proof.json").write_text('{"jobs": "later"}')
     assert scarce_in(tmp_path / "proof.json") is None
 
@@ -173,7 +176,9 @@ def test_how_much_too_little_was_declared_is_taken_from_the_proof(tmp_path):
         "declared": {HEAP: "1g"},
         "oracle": {"conf": {HEAP: "1g", "spark.sql.shuffle.partitions": "200"}},
     }
-    (tmp_path / "proof.json").write_text(json.dumps({"jobs": [heap, partitions, {"declared": {HEAP: "1g"}}]}))
+    refused = {"declared": {HEAP: "300m"}, "oracle": {"conf": {HEAP: "562m"}}}
+    none = {"declared": {HEAP: "1g"}}
+    (tmp_path / "proof.json").write_text(json.dumps({"jobs": [heap, partitions, refused, none]}))
     assert undersized_in(tmp_path / "proof.json") == (3.0,)
 
 
