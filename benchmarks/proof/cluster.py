@@ -234,7 +234,6 @@ class Memo:
         self._file = file
         self._known: dict[str, Outcome] = {}
         self._all: list[tuple[str, Conf, Outcome]] = []
-        self._ends: dict[str, list[tuple[Conf, bool]]] = {}
         self._lock = threading.Lock()
         if file.exists():
             for line in file.read_text().splitlines():
@@ -244,7 +243,6 @@ class Memo:
     def _remember(self, key: str, job_id: str, conf: Conf, outcome: Outcome) -> None:
         self._known[key] = outcome
         self._all.append((job_id, conf, outcome))
-        self._ends.setdefault(job_id, []).append((conf, outcome.succeeded))
 
     @property
     def count(self) -> int:
@@ -258,7 +256,7 @@ class Memo:
 
     def ends(self, job: Job) -> list[tuple[Conf, bool]]:
         """How the attempts of *job* so far ended."""
-        return list(self._ends.get(job.id, ()))
+        return [(conf, outcome.succeeded) for job_id, conf, outcome in self._all if job_id == job.id]
 
     def all(self) -> list[tuple[str, Conf, Outcome]]:
         """Each attempt as it was run: of which job, with which configuration, and its end."""
