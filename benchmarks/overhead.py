@@ -177,9 +177,8 @@ def tries(runs: int, home: Path) -> Iterable[Figure]:
     yield Figure(FIRST_TRY, "ms", plugin, plain, 20)
     plain, plugin = (tuple(each[2] for each in way) for way in first)
     yield Figure("memory that a try that succeeds adds", "MiB", plugin, plain)
-    plain, plugin = (
-        tuple(each[0] for each in fresh(TRY, way, 4 * runs, env=env)[1:]) for way in ("none", "plugin")
-    )
+    further = paired(max(2, runs // 4), lambda way: fresh(TRY, way, 16, env=env)[1:], ("none", "plugin"))
+    plain, plugin = (tuple(each[0] for process in way for each in process) for way in further)
     yield Figure(FURTHER_TRY, "ms", plugin, plain)
     failing = healthy(2000) + FAILURE
     for model in (False, True):
@@ -432,7 +431,7 @@ def main() -> int:
         train_model(home / "models")
         for part in (
             lambda: parse(3 if quick else 9),
-            lambda: tries(3 if quick else 15, home),
+            lambda: tries(3 if quick else 25, home),
             lambda: tap(2 if quick else 5, 20 if quick else 200),
             lambda: store(home, 20 if quick else 200),
         ):

@@ -27,8 +27,8 @@ from airflow_autoremed.types import (
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.lifecycle import RunningAttempt
     from airflow_autoremed.history import Store
-    from airflow_autoremed.history.records import Beginning, StandingPatch
-    from airflow_autoremed.history.rows import Verdict
+    from airflow_autoremed.history.records import Beginning
+    from airflow_autoremed.history.rows import StandingPatch, Verdict
 
 log = logging.getLogger("airflow_autoremed")
 

@@ -147,7 +147,10 @@ def _explained(verdict: Classification) -> list[Text]:
 
 
 def set_off(line: str, rule: Rule | None) -> Text:
-    """A deciding line with the part set off that the pattern of *rule*, or its condition on lines before, matched."""
+    """A deciding line with the part set off that the pattern of *rule*, or its condition on lines before, matched.
+
+    Of a line that is longer than people read (a query plan, a record of JSON) the surroundings of that part.
+    """
     patterns = []
     if rule is not None:
         patterns = [rule.regex, *([rule.preceded.regex] if rule.preceded is not None else [])]
@@ -156,8 +159,20 @@ def set_off(line: str, rule: Rule | None) -> Text:
         if match is not None and match.end() > match.start():
             text = Text(line)
             text.stylize("bold yellow", *match.span())
-            return text
-    return Text(line, "yellow")  # cut, masked or stripped of what the pattern needs: all of it decides
+            return _around(text, match.start())
+    # Cut, masked or stripped of what the pattern needs: all of it decides.
+    return _around(Text(line, "yellow"), 0)
+
+
+def _around(line: Text, place: int) -> Text:
+    """At most :data:`_LONGEST_LINE` characters of *line*, those before *place* for a quarter."""
+    if len(line) <= _LONGEST_LINE:
+        return line
+    begin = max(0, min(place - _LONGEST_LINE // 4, len(line) - _LONGEST_LINE))
+    end = begin + _LONGEST_LINE
+    return Text.assemble(
+        ("... " if begin else "", "dim"), line[begin:end], (" ..." if end < len(line) else "", "dim")
+    )
 
 
 def _rule(catalogue: Catalogue, identifier: str | None) -> Rule | None:
@@ -171,6 +186,9 @@ def _summary(counts: Counter[str]) -> str:
     named = counts.total() - counts[UNKNOWN]
     return f"{counts.total()} logs: {named} with a named cause, {counts[UNKNOWN]} unknown"
 
+
+_LONGEST_LINE = 400
+"""Characters of a deciding line that are shown; ``--format json`` has all that is kept."""
 
 _RETRY = {
     "as_is": "may work as it is",

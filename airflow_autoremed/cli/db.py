@@ -72,7 +72,7 @@ def upgrade(
     with _working_on(url) as (where, name, settings):
         look_at(where, settings.store_deadline)  # soon, when it cannot be reached
         with _engine(where) as engine:
-            from airflow_autoremed.history import migrations, readiness, schema
+            from airflow_autoremed.history import keys, migrations, readiness
 
             if sql:
                 statements = migrations.sql(engine)
@@ -86,11 +86,11 @@ def upgrade(
     if before.state is readiness.State.CURRENT:
         _say(f"{name} is up to date: schema version {before.version}.")
     elif before.state is readiness.State.ABSENT:
-        _say(f"{name}: created the tables, schema version {schema.VERSION}.")
+        _say(f"{name}: created the tables, schema version {keys.VERSION}.")
     else:
         since = f" from version {before.version}" if before.version else ""
         done = "completed the upgrade" if before.state is readiness.State.HALF_MADE else "upgraded"
-        _say(f"{name}: {done}{since} to schema version {schema.VERSION}.")
+        _say(f"{name}: {done}{since} to schema version {keys.VERSION}.")
 
 
 @db_app.command()

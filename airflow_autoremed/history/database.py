@@ -6,20 +6,20 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, create_engine, event, func
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 
-from airflow_autoremed.history import probe, schema
+from airflow_autoremed.history import keys, probe
 from airflow_autoremed.history.records import StoreError
+from airflow_autoremed.history.upsert import put
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Database:
     :raises StoreError: when the tables cannot be used by this code.
     """
 
-    schema_version = schema.VERSION
+    schema_version = keys.VERSION
 
     def __init__(self, url: str, patience_s: float) -> None:
         self.engine = make_engine(url, patience_s)
@@ -95,8 +95,8 @@ class Database:
     def probe_write(self) -> None:
         """Raise unless the tables can be written to; nothing is changed."""
         with self._writing.connect() as connection, connection.begin() as transaction:
-            row = {"name": "schema_version", "value": str(schema.VERSION)}
-            put(connection, schema.meta, row, by=("name",))
+            row = {"name": "schema_version", "value": str(keys.VERSION)}
+            put(connection, "autoremed_meta", row, by=("name",))
             transaction.rollback()
 
     @contextmanager
@@ -121,36 +121,6 @@ class Database:
         _inherited.append(self.engine.pool)
         with suppress(TypeError):  # SQLAlchemy before 1.4.33 knows no close=False
             self.engine.dispose(close=False)
-
-
-def put(
-    connection: Connection,
-    table: Table,
-    row: Mapping[str, Any],
-    *,
-    by: Sequence[str] = ("key",),
-    keep: Sequence[str] = (),
-) -> None:
-    """Insert *row*, or overwrite the row with the same *by*; of its columns *keep*, what stands there stays.
-
-    One statement on the databases that know such a one. On others update, then insert when there was nothing to
-    update: two processes that insert at once collide there, and :meth:`Database.write` runs the loser again.
-    """
-    changed: dict[str, Any] = {name: value for name, value in row.items() if name not in by}
-    changed |= {name: func.coalesce(table.c[name], row[name]) for name in keep if name not in by}
-    # Assigning a key to itself keeps a row without anything else to change from being taken for a missing one.
-    changed = changed or {by[0]: row[by[0]]}
-    dialect = connection.dialect.name
-    if dialect in ("sqlite", "postgresql"):
-        on_conflict = sqlite if dialect == "sqlite" else postgresql
-        upsert = on_conflict.insert(table).values(**row)
-        connection.execute(upsert.on_conflict_do_update(index_elements=list(by), set_=changed))
-    elif dialect in ("mysql", "mariadb"):
-        connection.execute(mysql.insert(table).values(**row).on_duplicate_key_update(**changed))
-    else:
-        where = [table.c[name] == row[name] for name in by]
-        if connection.execute(table.update().where(*where).values(**changed)).rowcount == 0:
-            connection.execute(table.insert().values(**row))
 
 
 def _collided(error: DBAPIError) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, Table, func, select
 from sqlalchemy.sql import Select
 
-from airflow_autoremed.history import encoding, schema
+from airflow_autoremed.history import encoding, keys, schema
 from airflow_autoremed.history.database import Database
 from airflow_autoremed.history.metrics_table import run_metrics
 from airflow_autoremed.history.records import StoreError
@@ -92,7 +92,7 @@ def _write(
         database.read(lambda connection: connection.execute(_counting(part, deployment)).scalar()) or 0
     )
     fields = arrow.schema([(column.name, _type(arrow, column)) for column in part.table.columns])
-    fields = fields.with_metadata({"autoremed.schema_version": str(schema.VERSION)})
+    fields = fields.with_metadata({"autoremed.schema_version": str(keys.VERSION)})
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     done = 0
     try:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
-from airflow_autoremed.history import encoding, metrics, schema, urls
+from airflow_autoremed.history import encoding, keys, metrics, schema, urls
 from airflow_autoremed.history.database import make_engine
 from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.types import AttemptId, RecordedAttempt
@@ -50,7 +50,7 @@ def of_task(
         .where(
             _attempts.c.dag_id == attempt.dag_id,
             _attempts.c.task_id == attempt.task_id,
-            _attempts.c.key != schema.attempt_key(deployment, attempt),
+            _attempts.c.key != keys.attempt_key(deployment, attempt),
         )
         .order_by(_attempts.c.recorded_at.desc())
         .limit(most)

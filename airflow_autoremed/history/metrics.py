@@ -18,12 +18,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Row
 
-from airflow_autoremed.history import encoding, schema
-from airflow_autoremed.history.database import Database, put
+from airflow_autoremed.history import encoding, keys, schema
+from airflow_autoremed.history.database import Database
 from airflow_autoremed.history.matching import EVENT_LOG, attempt_of
 from airflow_autoremed.history.metrics_table import run_key, run_metrics
 from airflow_autoremed.history.recording import identity
 from airflow_autoremed.history.rows import Attempted
+from airflow_autoremed.history.upsert import put
 from airflow_autoremed.spark.allocation import used
 from airflow_autoremed.types import AttemptId, Conf, RecordedAttempt, RunMetrics
 
@@ -86,7 +87,7 @@ def record_run(
     attempt_key = _make_known(connection, deployment, attempt, run)
     put(
         connection,
-        _runs,
+        _runs.name,
         {
             "key": key,
             "deployment": deployment,
@@ -165,7 +166,7 @@ def runs_of(connection: Connection, attempt_keys: Iterable[str]) -> dict[str, tu
 
 def runs_of_attempt(connection: Connection, deployment: str, attempt: AttemptId) -> tuple[RunMetrics, ...]:
     """The applications of one attempt, oldest first."""
-    key = schema.attempt_key(deployment, attempt)
+    key = keys.attempt_key(deployment, attempt)
     return runs_of(connection, [key]).get(key, ())
 
 
@@ -198,7 +199,7 @@ def with_runs(record: RecordedAttempt, runs: Sequence[RunMetrics]) -> RecordedAt
 def record_attempted(connection: Connection, deployment: str, tried: Attempted) -> bool:
     """Keep what Airflow's history says of an attempt, without touching what the attempt told of itself; whether
     anything was new. May be run twice."""
-    key = schema.attempt_key(deployment, tried.attempt)
+    key = keys.attempt_key(deployment, tried.attempt)
     known = connection.execute(
         select(_attempts.c.operator, _attempts.c.started_at, _attempts.c.effective, _attempts.c.source).where(
             _attempts.c.key == key
@@ -257,11 +258,11 @@ def mark(connection: Connection, deployment: str, what: str) -> str | None:
 
 def set_mark(connection: Connection, deployment: str, what: str, value: str) -> None:
     """Write how far an ingestion has come (255 characters at most)."""
-    put(connection, schema.meta, {"name": _mark_name(deployment, what), "value": value}, by=("name",))
+    put(connection, schema.meta.name, {"name": _mark_name(deployment, what), "value": value}, by=("name",))
 
 
 def _mark_name(deployment: str, what: str) -> str:
-    return "ingested " + schema.digest(deployment, what)[:40]
+    return "ingested " + keys.digest(deployment, what)[:40]
 
 
 # ------------------------------------------------------------------------------------------------------------- rows
@@ -276,7 +277,7 @@ def _made_up(run: RunMetrics) -> AttemptId:
 
 def _make_known(connection: Connection, deployment: str, attempt: AttemptId, run: RunMetrics) -> str:
     """Make sure that there is such an attempt, with the configuration that it ran with; its key."""
-    key = schema.attempt_key(deployment, attempt)
+    key = keys.attempt_key(deployment, attempt)
     known = connection.execute(
         select(_attempts.c.effective, _attempts.c.source).where(_attempts.c.key == key)
     ).first()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, String, Table, Text
 
-from airflow_autoremed.history import schema
+from airflow_autoremed.history import keys, schema
 
 metadata = schema.metadata
 """All tables, this one included."""
@@ -84,4 +84,4 @@ run_metrics = Table(
 
 def run_key(deployment: str, app_id: str, attempt_id: str | None) -> str:
     """Names an application (an attempt of it, where the cluster makes several) of a deployment."""
-    return schema.digest(deployment, "application", app_id, attempt_id or "")
+    return keys.digest(deployment, "application", app_id, attempt_id or "")

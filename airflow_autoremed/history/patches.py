@@ -1,4 +1,4 @@
-"""The life of patches in the tables. Imports SQLAlchemy: loaded only when a store is used.
+"""The life of patches in the tables. Imports SQLAlchemy.
 
 Every function works within the transaction that it is handed, and may be run twice. A change of state is written
 together with who, when and why.
@@ -11,17 +11,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, select, text
+from sqlalchemy import case, func, select
 from sqlalchemy.engine import Connection, Row
 
-from airflow_autoremed.history import encoding, schema
-from airflow_autoremed.history.database import put
-from airflow_autoremed.history.records import (
-    Judge,
-    StandingPatch,
-    StoreError,
-    name_of,
-)
+from airflow_autoremed.history import encoding, keys, schema
+from airflow_autoremed.history.records import Judge, name_of
+from airflow_autoremed.history.standing import in_force
+from airflow_autoremed.history.upsert import put
 from airflow_autoremed.types import (
     ANY,
     ANY_MAP_INDEX,
@@ -48,12 +44,6 @@ _patches, _attempts, _decisions, _outcomes, _grants = (
 
 _RECENT = 50
 """Attempts of a task that its record is made of."""
-# Every try asks, and most for the first time in their process: as text, because SQLAlchemy takes longer to put the query
-# together than the database to answer it.
-_IN_FORCE = text(
-    "SELECT autoremed_patches.* FROM autoremed_patches WHERE deployment = :deployment AND dag_id = :dag_id "
-    f"AND task_id = :task_id AND kind = 'task' AND state = '{PatchState.PROMOTED.value}' ORDER BY state_at DESC"
-)
 _IN_USE = (PatchState.PROPOSED.value, PatchState.ACTIVE.value)
 
 
@@ -90,7 +80,7 @@ def propose(
     }
     if known == operations:
         return
-    put(connection, _patches, row, keep=("created_at",))
+    put(connection, _patches.name, row, keep=("created_at",))
     _note(connection, key, name_of(attempt), None, PatchState.PROPOSED, why)
 
 
@@ -100,16 +90,16 @@ def promote(
     """Put *patch*, whose scope is a task, in force for its coming runs; those in force before are superseded. The
     key that it has from now on."""
     scope = patch.scope
-    key = schema.digest(
+    key = keys.digest(
         deployment, category, scope.dag_id, scope.task_id, scope.map_index, encoding.to_text(_now())
     )
-    for other in _in_force(connection, deployment, scope.dag_id, scope.task_id):
+    for other in in_force(connection, deployment, scope.dag_id, scope.task_id):
         if other.map_index == scope.map_index:
             change(connection, other, PatchState.SUPERSEDED, who, "another patch of the task took its place")
     now = encoding.to_text(_now())
     put(
         connection,
-        _patches,
+        _patches.name,
         {
             "key": key,
             "kind": "task",
@@ -207,7 +197,7 @@ def _settle_run(
     if not promote:
         return []
     scope = _promoted_scope(row, attempt, rules)
-    for other in _in_force(connection, row.deployment, row.dag_id, row.task_id):
+    for other in in_force(connection, row.deployment, row.dag_id, row.task_id):
         if other.key != row.key and other.map_index == scope.map_index:
             change(connection, other, PatchState.SUPERSEDED, who, "a newer patch of the task was promoted")
     proven = _locked(connection, row.key)
@@ -249,16 +239,6 @@ def _settle_task(
         return []
     change(connection, row, PatchState.REVOKED, who, why)
     return [f"The promoted patch is revoked, coming runs begin as declared: {why}."]
-
-
-def standing(
-    connection: Connection, deployment: str, attempt: AttemptId, fingerprint: str
-) -> StandingPatch | None:
-    """The promoted patch that *attempt* is in the scope of, the one promoted last where there are several."""
-    for row in _in_force(connection, deployment, attempt.dag_id, attempt.task_id):
-        if row.map_index in (attempt.map_index, ANY_MAP_INDEX) and row.fingerprint in (ANY, fingerprint):
-            return _standing(row)
-    return None
 
 
 def end(connection: Connection, key: str, to: PatchState, who: str, why: str) -> bool:
@@ -310,7 +290,7 @@ def grant(
     """Let *attempt* hold more memory than declared, or say why not. Asking again for the same attempt renews it."""
     _take_turns(connection, deployment)
     now = _now()
-    key = schema.attempt_key(deployment, attempt)
+    key = keys.attempt_key(deployment, attempt)
     held = connection.execute(
         select(
             func.coalesce(func.sum(_grants.c.extra_bytes), 0).label("deployment"),
@@ -334,7 +314,7 @@ def grant(
             )
     put(
         connection,
-        _grants,
+        _grants.name,
         {
             "key": key,
             "deployment": deployment,
@@ -348,15 +328,15 @@ def grant(
 
 def release(connection: Connection, deployment: str, attempt: AttemptId) -> None:
     """*attempt* holds nothing any more."""
-    key = schema.attempt_key(deployment, attempt)
+    key = keys.attempt_key(deployment, attempt)
     connection.execute(_grants.delete().where(_grants.c.key == key))
 
 
 def _take_turns(connection: Connection, deployment: str) -> None:
     """Wait until no other transaction of *deployment* adds up what is granted. (SQLite has one writer anyway.)"""
     # Writing a row locks it until the transaction ends, whether it was there or not.
-    row = {"name": f"grants {schema.digest(deployment)[:40]}", "value": "lock"}
-    put(connection, schema.meta, row, by=("name",))
+    row = {"name": f"grants {keys.digest(deployment)[:40]}", "value": "lock"}
+    put(connection, schema.meta.name, row, by=("name",))
 
 
 def _record(connection: Connection, row: Row[Any], attempt: AttemptId, rules: PatchRules) -> TaskRecord:
@@ -422,26 +402,6 @@ def _promoted_scope(row: Row[Any], attempt: AttemptId, rules: PatchRules) -> Sco
         ANY_MAP_INDEX if shared else attempt.map_index,
         kind="task",
         fingerprint=row.fingerprint if rules.promote_same_job_only else ANY,
-    )
-
-
-def _in_force(connection: Connection, deployment: str, dag_id: str, task_id: str) -> Sequence[Row[Any]]:
-    rows = connection.execute(_IN_FORCE, {"deployment": deployment, "dag_id": dag_id, "task_id": task_id})
-    # MySQL compares names without regard to trailing blanks.
-    return [row for row in rows if (row.dag_id, row.task_id) == (dag_id, task_id)]
-
-
-def _standing(row: Row[Any]) -> StandingPatch:
-    scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, row.kind, row.fingerprint)
-    since = encoding.to_moment(row.state_at)
-    if since is None:
-        raise StoreError("a promoted patch in it does not say since when")
-    return StandingPatch(
-        row.key,
-        Patch(encoding.to_operations(row.operations), scope, row.from_try),
-        row.category,
-        since,
-        encoding.to_moment(row.last_used_at),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from airflow_autoremed.history import schema
+from airflow_autoremed.history import keys
 
 PROBED = {
     "autoremed_attempts": "key",
@@ -42,7 +42,7 @@ def is_current(engine: Engine) -> bool:
             if _lacks_table(error):
                 return False
             raise
-    return row is not None and row[0] == str(schema.VERSION)
+    return row is not None and row[0] == str(keys.VERSION)
 
 
 def _lacks_table(error: DBAPIError) -> bool:

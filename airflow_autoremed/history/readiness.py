@@ -15,7 +15,7 @@ from enum import Enum
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.engine import Connection, Engine
 
-from airflow_autoremed.history import schema
+from airflow_autoremed.history import keys, schema
 from airflow_autoremed.history.metrics_table import metadata
 from airflow_autoremed.history.records import StoreError
 
@@ -109,24 +109,24 @@ def look(connection: Connection) -> Readiness:
         version = None if text is None else int(text)
     except ValueError:
         return _half_made(None, f"its schema version is {str(text)[:40]!r}, which is not a number")
-    if version is not None and version > schema.VERSION:
+    if version is not None and version > keys.VERSION:
         return Readiness(
             State.NEWER,
             version,
-            f"tables of schema version {version}, newer than the {schema.VERSION} that this airflow-autoremed knows",
+            f"tables of schema version {version}, newer than the {keys.VERSION} that this airflow-autoremed knows",
         )
     if UPGRADING in rows:
         return _half_made(version, f"an upgrade is under way, or stopped half-way: {rows[UPGRADING][:80]}")
     if version is None:
         return _half_made(None, "they have no schema version")
-    if version < schema.VERSION:
+    if version < keys.VERSION:
         missing = sorted(_FIRST_TABLES - present)
         if missing:
             return _half_made(version, f"missing: {', '.join(missing)}")
         return Readiness(
             State.BEHIND,
             version,
-            f"tables of schema version {version}, older than the {schema.VERSION} that this airflow-autoremed needs",
+            f"tables of schema version {version}, older than the {keys.VERSION} that this airflow-autoremed needs",
         )
     missing = [
         name
@@ -179,7 +179,7 @@ def _create(engine: Engine) -> None:
         if look(connection).state is not State.ABSENT:
             return  # another process was quicker
         metadata.create_all(connection, checkfirst=False)
-        set_version(connection, schema.VERSION)
+        set_version(connection, keys.VERSION)
 
 
 def _meta(connection: Connection, name: str, value: str) -> None:

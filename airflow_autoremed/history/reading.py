@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
-from airflow_autoremed.history import encoding, schema
+from airflow_autoremed.history import encoding, keys, schema
 from airflow_autoremed.history.rows import HistoryRow, PatchChange, PatchRow, StoredVerdict
 from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, Patch, PatchState, Scope
 
@@ -63,7 +63,7 @@ def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -
         )
         .select_from(_joined())
         .where(
-            _attempts.c.instance_key == schema.instance_key(deployment, attempt),
+            _attempts.c.instance_key == keys.instance_key(deployment, attempt),
             _attempts.c.try_number < attempt.try_number,
             # A try whose beginning could not be recorded ran with a configuration that nobody knows.
             _attempts.c.effective.is_not(None),
@@ -103,7 +103,7 @@ def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> Stor
             _patches.c.operations,
         )
         .select_from(_decisions.outerjoin(_patches, _patches.c.key == _decisions.c.key))
-        .where(_decisions.c.key == schema.attempt_key(deployment, attempt))
+        .where(_decisions.c.key == keys.attempt_key(deployment, attempt))
     )
     row = connection.execute(query).first()
     if row is None:
@@ -126,7 +126,7 @@ def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> Stor
 
 
 def outcome(connection: Connection, deployment: str, attempt: AttemptId) -> bool | None:
-    key = schema.attempt_key(deployment, attempt)
+    key = keys.attempt_key(deployment, attempt)
     found = connection.execute(select(_outcomes.c.succeeded).where(_outcomes.c.key == key)).scalar()
     return None if found is None else bool(found)
 
@@ -146,7 +146,7 @@ def recent(
 def one(
     connection: Connection, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int
 ) -> list[HistoryRow]:
-    key = schema.instance_key(deployment, Scope(dag_id, run_id, task_id, map_index))
+    key = keys.instance_key(deployment, Scope(dag_id, run_id, task_id, map_index))
     query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
     return [_row(row) for row in connection.execute(query)]
 

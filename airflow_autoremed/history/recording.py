@@ -1,4 +1,4 @@
-"""Writing to the tables. Imports SQLAlchemy: loaded only when a store is used.
+"""Writing to the tables. Imports SQLAlchemy, but not the tables themselves unless a try failed or was patched.
 
 Every function writes within the transaction that it is handed, and may be run twice.
 """
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
-from airflow_autoremed.history import encoding, patches, schema
-from airflow_autoremed.history.database import put
+from airflow_autoremed.history import encoding, keys
 from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.upsert import put
 from airflow_autoremed.types import AttemptId
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ def beginning(connection: Connection, deployment: str, begun: Beginning) -> None
         "started_at": encoding.to_text(begun.started_at),
     }
     # A deferred task begins the same try again when it resumes: the first beginning is the attempt's.
-    put(connection, schema.attempts, row, keep=("recorded_at", "started_at"))
+    put(connection, "autoremed_attempts", row, keep=("recorded_at", "started_at"))
     if begun.patch_key is not None:
+        from airflow_autoremed.history import patches
+
         patches.applied(connection, begun.patch_key, begun.attempt)
 
 
@@ -43,11 +45,13 @@ def verdict(
     *,
     fingerprint: str | None = None,
 ) -> None:
-    key = schema.attempt_key(deployment, attempt)
+    from airflow_autoremed.history import patches
+
+    key = keys.attempt_key(deployment, attempt)
     decision, cause = found.decision, found.decision.classification
     put(
         connection,
-        schema.decisions,
+        "autoremed_decisions",
         {
             "key": key,
             "action": decision.action.value,
@@ -88,26 +92,26 @@ def verdict(
 
 def ending(connection: Connection, deployment: str, attempt: AttemptId, ended: Ending) -> None:
     row = {
-        "key": schema.attempt_key(deployment, attempt),
+        "key": keys.attempt_key(deployment, attempt),
         "succeeded": ended.succeeded,
         "ended_at": encoding.to_text(ended.ended_at),
         "duration_s": ended.duration_s,
         "gib_seconds": ended.gib_seconds,
     }
-    put(connection, schema.outcomes, row)
+    put(connection, "autoremed_outcomes", row)
 
 
 def make_known(connection: Connection, deployment: str, attempt: AttemptId) -> None:
     """Give *attempt* a row of its own, if it has none: its beginning may have met a store that was down."""
     row = identity(deployment, attempt)
-    put(connection, schema.attempts, row, keep=tuple(row))
+    put(connection, "autoremed_attempts", row, keep=tuple(row))
 
 
 def identity(deployment: str, attempt: AttemptId) -> dict[str, str | int | bool]:
     """The columns that name an attempt, for its first row."""
     return {
-        "key": schema.attempt_key(deployment, attempt),
-        "instance_key": schema.instance_key(deployment, attempt),
+        "key": keys.attempt_key(deployment, attempt),
+        "instance_key": keys.instance_key(deployment, attempt),
         "deployment": deployment,
         "dag_id": attempt.dag_id,
         "run_id": attempt.run_id,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from airflow_autoremed.types import AttemptId, Conf, Patch, TaskRecord
+from airflow_autoremed.types import AttemptId, Conf, TaskRecord
 
 
 class StoreError(Exception):
@@ -47,17 +47,6 @@ class Ending:
     duration_s: float | None = None
     gib_seconds: float | None = None
     """Memory of all its containers times the time they were held, where known."""
-
-
-@dataclass(frozen=True)
-class StandingPatch:
-    """A patch in force for every coming run of a task, as it was found in the store: not validated."""
-
-    key: str
-    patch: Patch
-    category: str
-    since: datetime
-    last_used: datetime | None
 
 
 def name_of(attempt: AttemptId) -> str:

@@ -28,6 +28,17 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class StandingPatch:
+    """A patch in force for every coming run of a task, as it was found in the store: not validated."""
+
+    key: str
+    patch: Patch
+    category: str
+    since: datetime
+    last_used: datetime | None
+
+
+@dataclass(frozen=True)
 class OutcomesOf:
     """Which patched tries are asked for; what is ``None`` does not matter."""
 

@@ -1,8 +1,7 @@
-"""The tables. Imports SQLAlchemy: loaded only when a store is used.
+"""The tables. Imports SQLAlchemy.
 
-Rows are found by a digest of the attempt's identity (:func:`attempt_key`), not by the names themselves: four
-names of 250 characters make an index larger than the 3,072 bytes that MySQL allows, and MySQL takes names that
-differ only in case, or in trailing blanks, for equal. The names stand beside the digest for people and filters.
+What a try writes when all is well is written without them (:mod:`airflow_autoremed.history.upsert`). How rows are
+found: :mod:`airflow_autoremed.history.keys`.
 
 Times are ISO 8601 text in UTC with microseconds, of one length, so that they sort as text: SQLite and MySQL drop
 the time zone, and MySQL the fraction, of their own types. Everything structured is JSON text in ASCII.
@@ -10,8 +9,6 @@ the time zone, and MySQL the fraction, of their own types. Everything structured
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from sqlalchemy import (
@@ -26,11 +23,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-
-from airflow_autoremed.types import AttemptId, Scope
-
-VERSION = 3
-"""The version of the schema that this code reads and writes; the last file in ``migrations/versions`` leads to it."""
 
 metadata = MetaData()
 """The tables that a try reads and writes. All of them: :data:`airflow_autoremed.history.metrics_table.metadata`."""
@@ -165,20 +157,3 @@ outcomes = Table(
     Column("gib_seconds", Float),
     **TABLE,
 )
-
-
-def instance_key(deployment: str, where: AttemptId | Scope) -> str:
-    """Names a task instance of a deployment, whatever its try."""
-    return digest(deployment, where.dag_id, where.run_id, where.task_id, where.map_index)
-
-
-def attempt_key(deployment: str, attempt: AttemptId) -> str:
-    """Names an attempt of a deployment."""
-    return digest(
-        deployment, attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index, attempt.try_number
-    )
-
-
-def digest(*parts: str | int) -> str:
-    """A name of fixed length for *parts*, of which no two lists share one."""
-    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()

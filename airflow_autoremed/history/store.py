@@ -9,13 +9,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_autoremed.history import urls
+from airflow_autoremed.history import keys, urls
 from airflow_autoremed.history.deadline import OverrunError, within
 from airflow_autoremed.history.records import (
     Beginning,
     Ending,
     Judge,
-    StandingPatch,
     StoreError,
 )
 from airflow_autoremed.types import (
@@ -32,7 +31,14 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_autoremed.history.database import Database
-    from airflow_autoremed.history.rows import HistoryRow, OutcomesOf, PatchRow, StoredVerdict, Verdict
+    from airflow_autoremed.history.rows import (
+        HistoryRow,
+        OutcomesOf,
+        PatchRow,
+        StandingPatch,
+        StoredVerdict,
+        Verdict,
+    )
 
 T = TypeVar("T")
 
@@ -136,7 +142,7 @@ class Store:
         rules: PatchRules,
         judge: Judge | None,
     ) -> list[str]:
-        from airflow_autoremed.history import patches, recording
+        from airflow_autoremed.history import recording
 
         if begun is not None:
             recording.beginning(connection, self.deployment, begun)
@@ -153,8 +159,11 @@ class Store:
         if ended is None:
             return []
         recording.ending(connection, self.deployment, attempt, ended)
-        if begun is None or begun.patched:  # others hold no memory beyond what they declare
-            patches.release(connection, self.deployment, attempt)
+        if begun is not None and not (begun.patched or begun.patch_key):
+            return []  # it has no patch, and holds no memory beyond what it declares
+        from airflow_autoremed.history import patches
+
+        patches.release(connection, self.deployment, attempt)
         if begun is None or begun.patch_key is None or judge is None:
             return []
         category = verdict.decision.classification.category if verdict is not None else None
@@ -170,10 +179,8 @@ class Store:
 
     def patch_key(self, patch: Patch) -> str:
         """The name under which a patch for one task instance is kept: that of the failed attempt it comes from."""
-        from airflow_autoremed.history import schema
-
         scope = patch.scope
-        return schema.attempt_key(
+        return keys.attempt_key(
             self.deployment,
             AttemptId(scope.dag_id, scope.run_id, scope.task_id, scope.map_index, patch.from_try),
         )
@@ -182,9 +189,9 @@ class Store:
         """The promoted patch that every run of the task of *attempt* begins with, if there is one."""
 
         def work(database: Database) -> StandingPatch | None:
-            from airflow_autoremed.history import patches
+            from airflow_autoremed.history import standing
 
-            return database.read(lambda c: patches.standing(c, self.deployment, attempt, fingerprint))
+            return database.read(lambda c: standing.standing(c, self.deployment, attempt, fingerprint))
 
         return self._do(work)
 

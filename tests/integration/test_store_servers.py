@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from airflow_autoremed.history import Store, StoreError, exporting, maintenance, migrations, readiness, schema
+from airflow_autoremed.history import Store, StoreError, exporting, keys, maintenance, migrations, readiness
 from airflow_autoremed.history.database import Database, make_engine
 from airflow_autoremed.history.readiness import State
 from airflow_autoremed.types import Action, AttemptId, Ceilings, Mode
@@ -137,7 +137,7 @@ def test_an_earlier_store_is_upgraded_with_its_data(engine: Engine, empty: str, 
     before.pop("autoremed_meta")
     assert migrations.upgrade(engine).version == version
     assert differences(engine) == []
-    assert alembic_version(engine) == [readiness.revision(schema.VERSION)]
+    assert alembic_version(engine) == [readiness.revision(keys.VERSION)]
     assert stores.content(engine, before) == stores.sorted_rows(before)
     verdict = Store(empty).verdict_for(TRY_2)
     assert verdict is not None
@@ -162,7 +162,7 @@ def test_the_printed_statements_do_the_same(engine: Engine, server: Server, vers
                 connection.exec_driver_sql("\n".join(lines).replace("%", "%%"))
     assert differences(engine) == []
     assert state(engine) is State.CURRENT
-    assert alembic_version(engine) == [readiness.revision(schema.VERSION)]
+    assert alembic_version(engine) == [readiness.revision(keys.VERSION)]
     assert migrations.sql(engine) == ""
 
 

@@ -179,3 +179,14 @@ def test_in_a_terminal_the_matched_part_of_a_line_is_set_off_and_in_a_pipe_nothi
     (span,) = (span for span in text.spans if isinstance(span, Span))
     assert HEAP[span.start : span.end].endswith("Java heap space")
     assert "\x1b" not in run(logs[0]).stdout
+
+
+def test_of_a_deciding_line_that_goes_on_for_ever_the_part_that_decides_is_shown(run, tmp_path):
+    log = tmp_path / "driver.log"
+    log.write_text(f"plan {'x' * 1500} {HEAP} {'y' * 1500}\n")
+    (shown,) = (line for line in run(str(log)).stdout.splitlines() if "Java heap space" in line)
+    assert len(shown) < 450
+    assert shown.strip().startswith("1 ... xxx")
+    assert shown.endswith("yyy ...")
+    answer = json.loads(run(str(log), "--format", "json").stdout)
+    assert "x" * 900 in answer["lines"][0]["text"]

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
-from airflow_autoremed.history import Store, StoreError, exporting, maintenance, schema
+from airflow_autoremed.history import Store, StoreError, exporting, keys, maintenance
 from airflow_autoremed.history.database import Database, make_engine
 from airflow_autoremed.history.maintenance import PruneCounts
 from airflow_autoremed.types import Ceilings, Mode
@@ -71,7 +71,7 @@ def test_check_tells_each_state_and_exits_with_it(file: Path, url: str) -> None:
     of_version_1(url)
     behind = run("db", "check")
     assert behind.exit_code == 1
-    assert f"behind: tables of schema version 1, older than the {schema.VERSION}" in behind.stdout
+    assert f"behind: tables of schema version 1, older than the {keys.VERSION}" in behind.stdout
     assert sql(file, "SELECT value FROM autoremed_meta") == [("1",)], "looking changes nothing"
 
     assert run("db", "upgrade").exit_code == 0
@@ -85,34 +85,34 @@ def test_check_tells_each_state_and_exits_with_it(file: Path, url: str) -> None:
     assert "half-made: missing: autoremed_grants" in half_made.stdout
     assert "autoremed db upgrade" in half_made.stderr
 
-    sql(file, f"UPDATE autoremed_meta SET value = '{schema.VERSION + 1}'")
+    sql(file, f"UPDATE autoremed_meta SET value = '{keys.VERSION + 1}'")
     newer = run("db", "check")
     assert newer.exit_code == 1
-    assert f"newer: tables of schema version {schema.VERSION + 1}" in newer.stdout
+    assert f"newer: tables of schema version {keys.VERSION + 1}" in newer.stdout
     assert "upgrade airflow-autoremed here" in newer.stderr
 
 
 def test_upgrade_says_what_it_did(file: Path, url: str) -> None:
-    assert run("db", "upgrade").output == f"{url}: created the tables, schema version {schema.VERSION}.\n"
-    assert run("db", "upgrade").output == f"{url} is up to date: schema version {schema.VERSION}.\n"
+    assert run("db", "upgrade").output == f"{url}: created the tables, schema version {keys.VERSION}.\n"
+    assert run("db", "upgrade").output == f"{url} is up to date: schema version {keys.VERSION}.\n"
     sql(file, "DROP TABLE autoremed_outcomes")
     completed = (
-        f"{url}: completed the upgrade from version {schema.VERSION} to schema version {schema.VERSION}.\n"
+        f"{url}: completed the upgrade from version {keys.VERSION} to schema version {keys.VERSION}.\n"
     )
     assert run("db", "upgrade").output == completed
     file.unlink()
     of_version_1(url)
     assert (
-        run("db", "upgrade").output == f"{url}: upgraded from version 1 to schema version {schema.VERSION}.\n"
+        run("db", "upgrade").output == f"{url}: upgraded from version 1 to schema version {keys.VERSION}.\n"
     )
 
 
 def test_upgrade_refuses_a_newer_store(file: Path, url: str) -> None:
     Store(url).open()
-    sql(file, f"UPDATE autoremed_meta SET value = '{schema.VERSION + 1}'")
+    sql(file, f"UPDATE autoremed_meta SET value = '{keys.VERSION + 1}'")
     done = run("db", "upgrade")
     assert done.exit_code == 2
-    assert f"newer than the {schema.VERSION}" in done.stderr
+    assert f"newer than the {keys.VERSION}" in done.stderr
 
 
 def test_statements_for_sqlite_are_not_printed_and_it_is_said_what_to_run(file: Path, url: str) -> None:
@@ -434,12 +434,12 @@ def test_doctor_tells_the_state_of_the_tables(
     file: Path, url: str, told_by_doctor: Callable[[], str]
 ) -> None:
     assert "store schema │ ok │ had no file yet; created or upgraded at first use, as now" in told_by_doctor()
-    assert f"store schema │ ok │ up to date: tables of schema version {schema.VERSION}" in told_by_doctor()
+    assert f"store schema │ ok │ up to date: tables of schema version {keys.VERSION}" in told_by_doctor()
     sql(file, "DROP TABLE autoremed_grants")
     told = told_by_doctor()
     assert "store schema │ failed │ half-made" in told
     assert "autoremed db upgrade" in told
-    sql(file, f"UPDATE autoremed_meta SET value = '{schema.VERSION + 1}'")
+    sql(file, f"UPDATE autoremed_meta SET value = '{keys.VERSION + 1}'")
     assert "store schema │ failed │ newer" in told_by_doctor()
 
 

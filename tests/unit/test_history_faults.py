@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_autoremed.history import Store, StoreError, schema, urls
+from airflow_autoremed.history import Store, StoreError, keys, urls
 from airflow_autoremed.types import Mode
 from tests.unit.test_history_store import TRY_1, TRY_2, begin, decide, remediation
 
@@ -172,7 +172,7 @@ def test_a_newer_schema_is_refused_and_left_alone(filled: Path) -> None:
     with sqlite3.connect(filled) as connection:
         connection.execute("UPDATE autoremed_meta SET value = '99' WHERE name = 'schema_version'")
     connection.close()
-    told = rf"schema version 99, newer than the {schema.VERSION} .* upgrade airflow-autoremed"
+    told = rf"schema version 99, newer than the {keys.VERSION} .* upgrade airflow-autoremed"
     with pytest.raises(StoreError, match=told):
         Store(f"sqlite:///{filled}").recent(10)
 

@@ -12,6 +12,7 @@ import pytest
 
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.database import Database
+from airflow_autoremed.history.keys import attempt_key
 from airflow_autoremed.history.maintenance import prune
 from airflow_autoremed.history.metrics import (
     NO_TASK,
@@ -28,7 +29,6 @@ from airflow_autoremed.history.metrics import (
 )
 from airflow_autoremed.history.records import Beginning, Ending
 from airflow_autoremed.history.rows import Attempted
-from airflow_autoremed.history.schema import attempt_key
 from airflow_autoremed.types import AttemptId, RecordedAttempt, RunMetrics
 from tests.unit.test_history_store import NOON
 

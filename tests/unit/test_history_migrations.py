@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airflow_autoremed.history import Store, StoreError, migrations, probe, readiness, schema
+from airflow_autoremed.history import Store, StoreError, keys, migrations, probe, readiness
 from airflow_autoremed.history.database import make_engine
 from airflow_autoremed.history.metrics_table import metadata
 from airflow_autoremed.history.readiness import State
@@ -70,11 +70,11 @@ def alembic_version(engine: Engine) -> list[Any]:
 
 def test_every_version_has_a_migration_and_every_earlier_one_a_store_to_try_it_on() -> None:
     script = ScriptDirectory(str(Path(migrations.__file__).parent))
-    assert script.get_heads() == [readiness.revision(schema.VERSION)]
+    assert script.get_heads() == [readiness.revision(keys.VERSION)]
     assert [each.revision for each in script.walk_revisions()][::-1] == [
-        readiness.revision(version) for version in range(1, schema.VERSION + 1)
+        readiness.revision(version) for version in range(1, keys.VERSION + 1)
     ]
-    assert list(stores.VERSIONS) == list(range(1, schema.VERSION))
+    assert list(stores.VERSIONS) == list(range(1, keys.VERSION))
 
 
 @pytest.mark.parametrize("version", stores.VERSIONS)
@@ -92,7 +92,7 @@ def test_a_store_of_an_earlier_version_is_upgraded_at_first_use_with_its_data(
     assert store.verdict_for(TRY_2).patch == patch_for(TRY_1)  # type: ignore[union-attr]
     assert stores.content(engine, before) == stores.sorted_rows(before)
     assert differences(engine) == []
-    assert alembic_version(engine) == [readiness.revision(schema.VERSION)]
+    assert alembic_version(engine) == [readiness.revision(keys.VERSION)]
     begin(store, TRY_2)
     decide(store, TRY_2, remediation(TRY_2), mode=Mode.ACT)
     assert state(engine) is State.CURRENT
@@ -114,7 +114,7 @@ def test_patches_of_version_1_are_active_whatever_the_job_and_know_their_categor
 def test_new_tables_and_upgraded_ones_are_the_same(file: Path, engine: Engine, tmp_path: Path) -> None:
     Store(f"sqlite:///{file}").open()
     assert differences(engine) == []
-    assert alembic_version(engine) == [readiness.revision(schema.VERSION)]
+    assert alembic_version(engine) == [readiness.revision(keys.VERSION)]
 
     other = make_engine(f"sqlite:///{tmp_path}/other.db", 5)
     assert migrations.upgrade(other).state is State.ABSENT
@@ -236,7 +236,7 @@ def test_code_of_version_1_refuses_the_upgraded_store(file: Path, engine: Engine
     migrations.upgrade(engine)
     with sqlite3.connect(file) as connection:
         query = "SELECT value FROM autoremed_meta WHERE name = 'schema_version'"
-        assert connection.execute(query).fetchall() == [(str(schema.VERSION),)]
+        assert connection.execute(query).fetchall() == [(str(keys.VERSION),)]
     connection.close()
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from airflow_autoremed.history import Store, StoreError
 from airflow_autoremed.history.records import Beginning, Ending
 from airflow_autoremed.history.rows import Verdict
+from airflow_autoremed.history.upsert import put
 from airflow_autoremed.types import (
     Action,
     AttemptId,
@@ -351,3 +355,41 @@ def test_a_file_that_was_put_back_from_a_backup_is_read_by_a_process_that_had_it
 def test_a_name_that_no_column_can_hold_is_a_store_error(store: Store) -> None:
     with pytest.raises(StoreError, match="cannot be used"):
         begin(store, replace(TRY_1, map_index=2**70))
+
+
+def test_a_try_that_succeeds_pays_neither_for_the_tables_nor_for_the_life_of_patches(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/autoremed.db"
+    Store(url).open()
+    program = f"""
+import sys
+from datetime import datetime, timezone
+from airflow_autoremed.history import Store
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.types import AttemptId
+store, attempt, now = Store({url!r}), AttemptId("etl", "r", "t", -1, 1), datetime.now(timezone.utc)
+assert store.standing_patch(attempt, "f") is None
+begun = Beginning(attempt, baseline={{}}, effective={{}}, operator="O", started_at=now)
+store.record(attempt, begun=begun, ended=Ending(True, now))
+parts = ("schema", "patches", "rows", "metrics_table", "readiness")
+print([part for part in parts if f"airflow_autoremed.history.{{part}}" in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert [row.succeeded for row in Store(url).recent(10)] == [True]
+
+
+def test_a_database_that_knows_no_upsert_has_each_row_once_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/other.db", future=True)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE things (key TEXT PRIMARY KEY, first TEXT, last INTEGER)"))
+        monkeypatch.setattr(connection.dialect, "name", "other")
+        put(connection, "things", {"key": "a", "first": "monday", "last": 1}, keep=("first",))
+        put(connection, "things", {"key": "a", "first": "tuesday", "last": 2}, keep=("first",))
+        put(connection, "things", {"key": "b"})
+        put(connection, "things", {"key": "b"})
+        rows = connection.execute(text("SELECT * FROM things ORDER BY key")).fetchall()
+    assert [tuple(row) for row in rows] == [("a", "monday", 2), ("b", None, None)]
