@@ -102,7 +102,10 @@ def one(number):
         more["retry_policy"] = ExceptionRetryPolicy(
             rules=[RetryRule(exception=f"builtins.{name}", action=RetryAction.FAIL)
                    for name in ("ValueError", "KeyError", "ImportError", "PermissionError", "FileNotFoundError")])
-    task = SparkSubmitOperator(task_id=f"t{number}", application="job.py", retries=3, executor_memory="1g", **more)
+    task = SparkSubmitOperator(task_id=f"t{number}", application="job.py", retries=3, executor_memory="1g",
+                               conf={"spark.sql.shuffle.partitions": "400", "spark.eventLog.enabled": "true",
+                                     "spark.eventLog.dir": "hdfs://nn:8020/spark-logs",
+                                     "spark.sql.session.timeZone": "UTC"}, **more)
     if how == "plugin":
         from airflow_autoremed import remediate
         remediate(task)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PastAttempt, Patch
 
@@ -22,8 +21,7 @@ MOST_BYTES = 48 * 1024
 """Airflow warns of values above 64 KB."""
 
 
-@dataclass(frozen=True)
-class Handover:
+class Handover(NamedTuple):
     """The verdict on try ``from_try`` and every earlier attempt with what it ran with."""
 
     from_try: int

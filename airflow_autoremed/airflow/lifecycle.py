@@ -43,7 +43,7 @@ _DIAGNOSTICS_S = 30.0
 """How long a platform may take to say what it knows about a failed run."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)  # what is not asked for is not made, in every worker
 class RunningAttempt:
     """What we know of the try that runs in this process."""
 

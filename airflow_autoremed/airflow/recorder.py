@@ -239,10 +239,11 @@ class Recorder:
     def _begun(self, store: Store, running: RunningAttempt) -> Beginning:
         from airflow_autoremed.history.records import Beginning
 
+        baseline = _masked_conf(running.baseline)
         return Beginning(
             running.attempt,
-            baseline=_masked_conf(running.baseline),
-            effective=_masked_conf(running.effective),
+            baseline=baseline,
+            effective=_masked_conf(running.effective) if running.patched else baseline,
             operator=type(running.operator).__name__,
             started_at=running.started_at,
             patched=running.patched,

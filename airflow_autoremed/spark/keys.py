@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from airflow_autoremed.spark.sizes import GIB, KIB, MIB, format_bytes, parse_bytes, parse_seconds
 
 Kind = Literal["memory", "count", "duration", "ratio", "flag", "jvm_flags"]
 
 
-@dataclass(frozen=True)
-class KeySpec:
+class KeySpec(NamedTuple):
     """One setting."""
 
     kind: Kind
@@ -128,7 +126,7 @@ PATCHABLE: Mapping[str, KeySpec] = {
 SIZED_FLAGS = ("-Xss", "-XX:MaxMetaspaceSize=", "-XX:MaxDirectMemorySize=")
 """The only JVM options that remediation writes."""
 
-_SIZED_FLAG = re.compile(rf"(?:{'|'.join(map(re.escape, SIZED_FLAGS))})[0-9]{{1,7}}[kKmMgG]")
+_SIZED_FLAG = rf"(?:{'|'.join(map(re.escape, SIZED_FLAGS))})[0-9]{{1,7}}[kKmMgG]"
 _LARGEST_FLAG = 16 * GIB
 
 
@@ -159,6 +157,6 @@ def jvm_flags_only_differ_in_sizes(declared: str, patched: str) -> bool:
 
     sized = [word for word in patched.split() if word.startswith(SIZED_FLAGS)]
     new = [word for word in sized if word not in declared.split()]
-    if others(declared) != others(patched) or not all(_SIZED_FLAG.fullmatch(word) for word in new):
+    if others(declared) != others(patched) or not all(re.fullmatch(_SIZED_FLAG, word) for word in new):
         return False
     return all((jvm_flag(patched, flag) or 0) <= _LARGEST_FLAG for flag in SIZED_FLAGS)
