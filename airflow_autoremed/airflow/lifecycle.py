@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow import handover as handovers
-from airflow_autoremed.airflow import insights, journal, lost, patches
+from airflow_autoremed.airflow import journal, patches
 from airflow_autoremed.airflow.guard import never_worse, warn
 from airflow_autoremed.airflow.handover import Handover
 from airflow_autoremed.airflow.options import Options, settings
@@ -179,6 +179,8 @@ def _choose_patch(running: RunningAttempt, context: Mapping[str, Any]) -> None:
 
 def _continue(running: RunningAttempt, left: Handover | None, ti: Any) -> bool:
     """Go on from the tries before: with their patch, or with what is decided now about one that was lost."""
+    from airflow_autoremed.airflow import lost
+
     lost_try = lost.lost_try(running, left)
     if lost_try is not None:
         decision = lost.decide(running, lost_try, left, retries_left(ti))
@@ -223,6 +225,7 @@ def after_failure(
         return _to_carry_out(running, running.decision)
     running.notice_reconnection()
     from airflow_autoremed import remediation
+    from airflow_autoremed.airflow import insights
 
     failed = FailedAttempt(
         running.attempt,

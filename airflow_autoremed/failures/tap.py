@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _HELD = 1024 * 1024
-"""Characters that are held back before the catalogue is loaded at all."""
+"""Characters that are held back: what is done with a line waits for this many, or for the verdict."""
 _LONGEST_KEPT = 2000
 """Characters of a line that the excerpt keeps."""
 _HEAD = 50
@@ -51,7 +51,10 @@ class LogTap:
         """Take one line, with or without its line end. Never raises."""
         try:
             with self._lock:
-                self._take(line)
+                self._held.append(line)
+                self._held_size += len(line) + 1
+                if self._held_size >= _HELD:
+                    self._pass_on()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the task
             self._give_up(error)
 
@@ -76,23 +79,15 @@ class LogTap:
             self._give_up(error)
             return ""
 
-    def _take(self, line: str) -> None:
-        self._lines += 1
-        kept = line[:_LONGEST_KEPT]
-        if len(self._head) < _HEAD:
-            self._head.append(kept)
-        else:
-            self._tail.append(kept)
+    def _pass_on(self) -> None:
+        """Keep the ends of what is held, and hand it to the matcher; the first time this loads the catalogue."""
+        held, self._held, self._held_size = self._held, [], 0
+        self._lines += len(held)
+        head = held[: _HEAD - len(self._head)]
+        self._head += [line[:_LONGEST_KEPT] for line in head]
+        self._tail.extend(line[:_LONGEST_KEPT] for line in held[len(head) :][-_TAIL:])
         if self._broken:
             return
-        self._held.append(line)
-        self._held_size += len(line) + 1
-        if self._held_size >= _HELD:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        """Hand what is held to the matcher; the first time this loads the catalogue."""
-        held, self._held, self._held_size = self._held, [], 0
         if self._matcher is None:
             catalogue = self._load()
             for warning in catalogue.warnings:
@@ -101,8 +96,7 @@ class LogTap:
         self._matcher.feed(held, Source.DRIVER_LOG)
 
     def _classify(self, more: Iterable[tuple[Source, str | Iterable[str]]]) -> Classification:
-        if not self._broken:
-            self._pass_on()
+        self._pass_on()
         matcher = self._matcher
         if matcher is None or self._broken:
             return Classification(UNKNOWN, None, Restartable.AS_IS, memory_configuration=False)
@@ -115,6 +109,10 @@ class LogTap:
     def _excerpt(self) -> str:
         from airflow_autoremed.failures.masking import mask_secrets
 
+        try:
+            self._pass_on()
+        except Exception as error:  # noqa: BLE001 - the ends are kept already
+            self._give_up(error)
         parts = [*self._head]
         left_out = self._lines - len(self._head) - len(self._tail)
         if left_out > 0:
