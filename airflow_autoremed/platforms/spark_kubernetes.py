@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from airflow_autoremed.platforms.base import Later, Platform, flat, text
+from airflow_autoremed.platforms.base import Later, Platform, flat, own_method, replace_method, text
 from airflow_autoremed.types import Source
 
 _FIELDS = {
@@ -24,6 +24,7 @@ _FIELDS = {
 }
 _COUNTS = ("cores", "instances")
 _MOST_LINES = 5_000
+_REATTACHED = "_autoremed_reattached"
 
 
 class SparkKubernetesPlatform(Platform):
@@ -72,6 +73,11 @@ class SparkKubernetesPlatform(Platform):
             operator.random_name_suffix = True
         return None
 
+    def reconnected(self, operator: Any) -> bool:
+        """With ``reattach_on_restart`` the operator goes on with a driver of an earlier try that is still there and has
+        not failed."""
+        return bool(getattr(operator, _REATTACHED, False))
+
     def own_retries(self, operator: Any) -> str | None:
         """``restartPolicy`` of the application."""
         policy = self._spec(self._body(operator)).get("restartPolicy") or {}
@@ -115,6 +121,7 @@ class SparkKubernetesPlatform(Platform):
             return PodManager(kube_client=operator.client, callbacks=[tap])
 
         vars(operator)["pod_manager"] = Later(manager)
+        _note_reattaching(operator)
 
     @staticmethod
     def _body(operator: Any) -> dict[str, Any]:
@@ -125,3 +132,20 @@ class SparkKubernetesPlatform(Platform):
     def _spec(body: Mapping[str, Any]) -> dict[str, Any]:
         spec: dict[str, Any] = (body.get("spark") or {}).get("spec") or {}
         return spec
+
+
+def _note_reattaching(operator: Any) -> None:
+    """Remember on *operator* whether the driver that it finds is that of another try, as the pod's label says."""
+    find = own_method(operator, "find_spark_job")
+    if find is None:
+        return
+    setattr(operator, _REATTACHED, False)
+
+    def find_spark_job(context: Any, *args: Any, **kwargs: Any) -> Any:
+        pod = find(context, *args, **kwargs)
+        if pod is not None:
+            begun_by = (pod.metadata.labels or {}).get("try_number")
+            setattr(operator, _REATTACHED, begun_by not in (None, str(context["ti"].try_number)))
+        return pod
+
+    replace_method(operator, "find_spark_job", find_spark_job)

@@ -111,6 +111,25 @@ def test_the_log_is_seen_as_the_operator_reads_it_before_the_pod_is_deleted(monk
     assert seen == ["WARN lost"]
 
 
+@pytest.mark.parametrize(("begun_by", "reattached"), [("1", True), ("2", False), (None, False)])
+def test_a_driver_of_an_earlier_try_that_is_gone_on_with_is_noticed(monkeypatch, begun_by, reattached):
+    labels = {} if begun_by is None else {"try_number": begun_by}
+    driver = SimpleNamespace(metadata=SimpleNamespace(name="daily-driver", labels=labels))
+    listed = SimpleNamespace(items=[driver])
+    client = SimpleNamespace(list_namespaced_pod=lambda *_, **__: listed)
+    monkeypatch.setattr(SparkKubernetesOperator, "client", client)
+    operator = TestTemplateSpec().build()
+    platform = find_platform(operator)
+    platform.tap(operator, lambda _: None)
+    assert not platform.reconnected(operator)
+    ti = SimpleNamespace(dag_id="shop", task_id="daily", run_id="r", map_index=-1, try_number=2)
+    context = {"ti": ti, "run_id": "r", "dag": SimpleNamespace()}
+    operator.get_or_create_spark_crd(None, context)
+    assert platform.reconnected(operator) is reattached
+    listed.items.clear()
+    assert operator.find_spark_job(context) is None
+
+
 def test_the_operator_is_accepted_and_what_is_submitted_is_what_was_patched():
     operator = remediate(TestTemplateSpec().build(**{HEAP: "2g"}))
     find_platform(operator).write_conf(operator, {HEAP: "4g"})
