@@ -84,7 +84,7 @@ def fleet_figures(results: Mapping[str, Any]) -> str:
         "[what is assumed, and the curves](benchmarks/results/fleet.md)) this heals, of the failures that something "
         f"cures, and holds, in GiB-hours relative to an oracle: blind retry {told(BLIND)}, double everything "
         f"{told('double everything')}, ours {told(OURS)}; assumed is that no rule recognises "
-        f"{found['rates']['unclassified']:.0%} of the causes.{' **See the erratum there.**' if found.get('erratum') else ''}"
+        f"{found['rates']['unclassified']:.0%} of the causes."
     )
 
 

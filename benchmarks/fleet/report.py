@@ -70,9 +70,6 @@ def _head(results: Results) -> Iterator[str]:
         f"that nothing cures). Every strategy has {world['retries']} retries and meets the same needs and faults."
     )
     yield ""
-    if results.get("erratum"):
-        yield f"**Erratum.** {results['erratum']}"
-        yield ""
     yield "![Curves over the year](fleet.png)"
     yield ""
 
