@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from airflow_autoremed.history.records import StoreError
-from airflow_autoremed.types import Conf, EvidenceLine, Source
+from airflow_autoremed.types import Conf, EvidenceLine, Patch, Scope, Source
 
 E = TypeVar("E", bound=Enum)
 
@@ -126,6 +126,12 @@ def to_operations(text: str) -> tuple[Mapping[str, Any], ...]:
     if not all(isinstance(operation, dict) for operation in found):
         raise StoreError("the operations of a patch are unreadable in it")
     return tuple(found)
+
+
+def to_patch(row: Any) -> Patch:
+    """The patch of a row of the patches, not validated."""
+    scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, row.kind, row.fingerprint)
+    return Patch(to_operations(row.operations), scope, row.from_try)
 
 
 def _dump(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""How rows are found, and which tables this code knows: what every try needs of the schema. Imports nothing.
+"""How rows are found, and of which version the tables are: what every try needs of the schema.
 
 Rows are found by a digest of the attempt's identity (:func:`attempt_key`), not by the names themselves: four
 names of 250 characters make an index larger than the 3,072 bytes that MySQL allows, and MySQL takes names that

@@ -10,7 +10,7 @@ from sqlalchemy.sql import Select
 
 from airflow_autoremed.history import encoding, keys, schema
 from airflow_autoremed.history.rows import HistoryRow, PatchChange, PatchRow, StoredVerdict
-from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, Patch, PatchState, Scope
+from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, PatchState, Scope
 
 _attempts, _decisions, _patches, _outcomes = (
     schema.attempts,
@@ -111,8 +111,7 @@ def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> Stor
     patch = None
     # A patch that was promoted since is no longer this instance's own: it is found as the task's.
     if row.operations is not None and row.kind == "run":
-        scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, fingerprint=row.fingerprint)
-        patch = Patch(encoding.to_operations(row.operations), scope, row.from_try)
+        patch = encoding.to_patch(row)
     return StoredVerdict(
         attempt,
         encoding.word(Action, row.action),
@@ -219,10 +218,9 @@ def find_patches(connection: Connection, deployment: str, key: str) -> list[Patc
 
 
 def _patch_row(row: Row[Any], changes: tuple[PatchChange, ...]) -> PatchRow:
-    scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, row.kind, row.fingerprint)
     return PatchRow(
         row.key,
-        Patch(encoding.to_operations(row.operations), scope, row.from_try),
+        encoding.to_patch(row),
         row.category,
         encoding.word(PatchState, row.state),
         encoding.to_moment(row.state_at),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, Row
 
-from airflow_autoremed.types import ANY, ANY_MAP_INDEX, AttemptId, Patch, PatchState, Scope
+from airflow_autoremed.types import ANY, ANY_MAP_INDEX, AttemptId, PatchState
 
 if TYPE_CHECKING:
     from airflow_autoremed.history.rows import StandingPatch
@@ -45,14 +45,9 @@ def _standing(row: Row[Any]) -> StandingPatch:
     from airflow_autoremed.history.records import StoreError
     from airflow_autoremed.history.rows import StandingPatch
 
-    scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, row.kind, row.fingerprint)
     since = encoding.to_moment(row.state_at)
     if since is None:
         raise StoreError("a promoted patch in it does not say since when")
     return StandingPatch(
-        row.key,
-        Patch(encoding.to_operations(row.operations), scope, row.from_try),
-        row.category,
-        since,
-        encoding.to_moment(row.last_used_at),
+        row.key, encoding.to_patch(row), row.category, since, encoding.to_moment(row.last_used_at)
     )
