@@ -32,6 +32,7 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
+    is_paused_upon_creation=True,  # a demo has no history worth learning from; switch it on where you have one
     doc_md=__doc__,
 ):
     # What the jobs used: peaks, spill, skew. Also: airflow_conn_id="..." for the tries from before the plugin.

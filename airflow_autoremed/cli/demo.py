@@ -30,6 +30,7 @@ def demo(
     """
     from airflow_autoremed.demo import runner
     from airflow_autoremed.demo.cluster import SparkUnavailableError
+    from airflow_autoremed.ingestion.web import WebError
 
     console = Console()
     if not console.is_terminal:
@@ -53,7 +54,7 @@ def demo(
             console.print(f"{len(ran.ended)} tasks in {ran.seconds:.0f} s. Airflow's UI: {ran.airflow.url}")
             if keep:
                 _wait_for_ctrl_c(console)
-    except (SparkUnavailableError, FileNotFoundError, RuntimeError) as error:
+    except (SparkUnavailableError, FileNotFoundError, RuntimeError, WebError) as error:
         console.print(f"[bold red]The demo could not run:[/] {escape(str(error))}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

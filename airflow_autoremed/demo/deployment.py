@@ -8,16 +8,15 @@ import secrets
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from airflow_autoremed.demo.processes import Processes, free_ports
+from airflow_autoremed.ingestion.web import Web, WebError
 
 _READY_S = 180.0
-_COMPONENTS = ("api-server", "scheduler", "dag-processor")
+_LONGEST_PAUSE_S = 1.0
 
 
 class Airflow:
@@ -32,8 +31,8 @@ class Airflow:
     def __init__(self, home: Path, dags: Path, processes: Processes, env: Mapping[str, str]) -> None:
         self.home = home
         self._processes = processes
-        self._token = ""
         (self.port, log_port) = free_ports(2)
+        self._web = Web(self.url, pause=lambda seconds: time.sleep(min(seconds, _LONGEST_PAUSE_S)))
         # Whatever the person has set for an Airflow of their own is not for this one.
         clean = {key: value for key, value in env.items() if not key.startswith("AIRFLOW__")}
         self._env = clean | {
@@ -65,19 +64,32 @@ class Airflow:
         return f"http://localhost:{self.port}"
 
     def start(self, mode: str) -> None:
-        """Make the metadata database and start every component with ``[autoremed] mode`` = *mode*.
+        """Make the metadata database; start the api-server and the Dag processor, but nothing that runs a task.
 
+        :param mode: what ``[autoremed] mode`` is for every component and task
         :raises RuntimeError: the database could not be made; the message carries Airflow's output
         """
         self.home.mkdir(parents=True, exist_ok=True)
-        env = self._env | {"AIRFLOW__AUTOREMED__MODE": mode}
+        self._env |= {"AIRFLOW__AUTOREMED__MODE": mode}
         made = subprocess.run(
-            [_airflow(), "db", "migrate"], env=env, capture_output=True, text=True, check=False
+            [_airflow(), "db", "migrate"], env=self._env, capture_output=True, text=True, check=False
         )
         if made.returncode != 0:
             raise RuntimeError(f"'airflow db migrate' failed:\n{made.stdout[-2000:]}\n{made.stderr[-2000:]}")
-        for component in _COMPONENTS:
-            self._processes.start(f"airflow-{component}", [_airflow(), component], env)
+        self._start("api-server")
+        self._start("dag-processor")
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler, which runs what was triggered.
+
+        Only after the triggering: on SQLite the api-server stands still for five seconds and answers 500 when a
+        run is made at the moment in which a task reports itself (it waits, in its event loop, for a lock that a
+        request waiting for the same loop holds; seen on Airflow 3.3.2).
+        """
+        self._start("scheduler")
+
+    def _start(self, component: str) -> None:
+        self._processes.start(f"airflow-{component}", [_airflow(), component], self._env)
 
     def wait_until_ready(self, dag_ids: set[str]) -> None:
         """Return when the API answers and knows the Dags.
@@ -88,29 +100,37 @@ class Airflow:
         known: set[str] = set()
         while time.monotonic() < deadline and (dead := self._processes.dead()) is None:
             try:
-                if not self._token:
-                    self._token = self._request("GET", "/auth/token")["access_token"]
-                known = {dag["dag_id"] for dag in self._request("GET", "/api/v2/dags")["dags"]}
-            except (OSError, KeyError, ValueError):
+                self._web.use_token(self._web.json("/auth/token")["access_token"])
+                known = {dag["dag_id"] for dag in self._web.json("/api/v2/dags")["dags"]}
+            except (WebError, KeyError):
                 known = set()
             if dag_ids <= known:
                 return
             time.sleep(0.5)
         dead = self._processes.dead()
         what = f"{dead} ended by itself" if dead else f"the Dags {sorted(dag_ids - known)} did not appear"
-        tails = [f"--- {each}\n{self._processes.log_tail(f'airflow-{each}')}" for each in _COMPONENTS]
+        tails = [
+            f"--- {each}\n{self._processes.log_tail(f'airflow-{each}')}"
+            for each in ("api-server", "dag-processor")
+        ]
         raise RuntimeError(f"Airflow did not come up: {what}.\n" + "\n".join(tails))
 
     def trigger(self, dag_id: str) -> str:
-        """Start a run of a Dag; its run id."""
-        run: dict[str, Any] = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
+        """Make a run of a Dag; its run id.
+
+        :raises WebError: Airflow refuses; the message says how it answered
+        """
+        run: dict[str, Any] = self._web.post(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
         return str(run["dag_run_id"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of a run as the REST API tells them."""
-        found: list[dict[str, Any]] = self._request(
-            "GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        )["task_instances"]
+        """The task instances of a run as the REST API tells them.
+
+        :raises WebError: Airflow does not answer; the message says how
+        """
+        found: list[dict[str, Any]] = self._web.json(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")[
+            "task_instances"
+        ]
         return found
 
     def dead(self) -> str | None:
@@ -132,15 +152,6 @@ class Airflow:
         except OSError:
             return []
         return [_event(line) for line in text.splitlines()]
-
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(f"{self.url}{path}", method=method)
-        request.add_header("Content-Type", "application/json")
-        if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(request, data=data, timeout=10) as answer:
-            return json.load(answer)
 
 
 def _airflow() -> str:
