@@ -19,6 +19,8 @@ import pytest
 # Before Airflow is imported anywhere: its own operators refuse to be executed outside a task runner otherwise.
 os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+# Before scikit-learn is: two test processes that each train on every core wait for each other most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 HEAP_OOM = (
     "26/11/24 10:00:00 INFO SparkContext: Running Spark version 4.1.4\n"
