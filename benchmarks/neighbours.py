@@ -123,8 +123,8 @@ def _reading(results: Mapping[str, Any]) -> list[str]:
         "",
         "`SparkSubmitOperator` raises `AirflowException` whatever happened in Spark, so rules by type never match, and "
         "blind retry is what is left. The exception's text ends with the last lines of the log: often the shutdown, not "
-        "the cause, and which of them these are differs from run to run. The last line of the table is no product: it is the bound of every policy that decides about a retry "
-        "and leaves its configuration as it is.",
+        "the cause, and which of them these are differs from run to run. The last line of the table is no product: it is "
+        "the bound of every policy that decides about a retry and leaves its configuration as it is.",
         "",
     ]
 

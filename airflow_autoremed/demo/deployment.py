@@ -17,6 +17,8 @@ from airflow_autoremed.ingestion.web import Web, WebError
 
 _READY_S = 180.0
 _LONGEST_PAUSE_S = 1.0
+_FIRST = ("api-server", "dag-processor")
+"""What makes runs possible and runs nothing."""
 
 
 class Airflow:
@@ -26,9 +28,12 @@ class Airflow:
     :param dags: the folder of Dag files
     :param processes: who starts and stops the components
     :param env: what the components and the tasks see beside Airflow's own settings
+    :param mode: ``[autoremed] mode`` of all of them
     """
 
-    def __init__(self, home: Path, dags: Path, processes: Processes, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, dags: Path, processes: Processes, env: Mapping[str, str], mode: str
+    ) -> None:
         self.home = home
         self._processes = processes
         (self.port, log_port) = free_ports(2)
@@ -54,6 +59,7 @@ class Airflow:
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "AIRFLOW__AUTOREMED__MODE": mode,
             "AIRFLOW__AUTOREMED__STORE": f"sqlite:///{home / 'autoremed.db'}",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", os.defpath)]),
         }
@@ -63,21 +69,19 @@ class Airflow:
         """Where the UI can be looked at."""
         return f"http://localhost:{self.port}"
 
-    def start(self, mode: str) -> None:
+    def start(self) -> None:
         """Make the metadata database; start the api-server and the Dag processor, but nothing that runs a task.
 
-        :param mode: what ``[autoremed] mode`` is for every component and task
         :raises RuntimeError: the database could not be made; the message carries Airflow's output
         """
         self.home.mkdir(parents=True, exist_ok=True)
-        self._env |= {"AIRFLOW__AUTOREMED__MODE": mode}
         made = subprocess.run(
             [_airflow(), "db", "migrate"], env=self._env, capture_output=True, text=True, check=False
         )
         if made.returncode != 0:
             raise RuntimeError(f"'airflow db migrate' failed:\n{made.stdout[-2000:]}\n{made.stderr[-2000:]}")
-        self._start("api-server")
-        self._start("dag-processor")
+        for component in _FIRST:
+            self._start(component)
 
     def start_scheduler(self) -> None:
         """Start the scheduler, which runs what was triggered.
@@ -109,10 +113,7 @@ class Airflow:
             time.sleep(0.5)
         dead = self._processes.dead()
         what = f"{dead} ended by itself" if dead else f"the Dags {sorted(dag_ids - known)} did not appear"
-        tails = [
-            f"--- {each}\n{self._processes.log_tail(f'airflow-{each}')}"
-            for each in ("api-server", "dag-processor")
-        ]
+        tails = [f"--- {each}\n{self._processes.log_tail(f'airflow-{each}')}" for each in _FIRST]
         raise RuntimeError(f"Airflow did not come up: {what}.\n" + "\n".join(tails))
 
     def trigger(self, dag_id: str) -> str:

@@ -68,11 +68,11 @@ def run(tell: Watcher, *, mode: str = "act", promises: Sequence[Promise] = PROMI
             "AIRFLOW_CONN_SPARK_DEFAULT": cluster.airflow_connection,
             "AUTOREMED_DEMO_SCRATCH": str(home / "scratch"),
         }
-        airflow = Airflow(home / "airflow", dags_folder(), processes, env)
+        airflow = Airflow(home / "airflow", dags_folder(), processes, env, mode)
         tell("starting Spark (standalone master and worker)")
         cluster.start()
         tell("starting Airflow (api-server, dag-processor, scheduler)")
-        airflow.start(mode)
+        airflow.start()
         cluster.wait_until_ready()
         airflow.wait_until_ready({promise.dag_id for promise in promises})
         tell(f"ready after {time.monotonic() - started:.0f} s; Airflow is at {airflow.url}")
