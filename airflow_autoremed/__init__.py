@@ -13,24 +13,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_autoremed.airflow.attach import remediate
-    from airflow_autoremed.airflow.callbacks import on_execute, on_failure, on_retry, on_success
-    from airflow_autoremed.airflow.operators import RemediatedSparkSubmitOperator
-    from airflow_autoremed.airflow.policy import AutoRemediationPolicy
-    from airflow_autoremed.airflow.training import IngestHistoryOperator, TrainModelOperator
+    from airflow_autoremed.airflow.opt_in.attach import remediate
+    from airflow_autoremed.airflow.opt_in.callbacks import on_execute, on_failure, on_retry, on_success
+    from airflow_autoremed.airflow.opt_in.operators import RemediatedSparkSubmitOperator
+    from airflow_autoremed.airflow.opt_in.retry_policy import AutoRemediationPolicy
+    from airflow_autoremed.airflow.training_operators import IngestHistoryOperator, TrainModelOperator
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "remediate": "airflow_autoremed.airflow.attach",
-    "AutoRemediationPolicy": "airflow_autoremed.airflow.policy",
-    "RemediatedSparkSubmitOperator": "airflow_autoremed.airflow.operators",
-    "IngestHistoryOperator": "airflow_autoremed.airflow.training",
-    "TrainModelOperator": "airflow_autoremed.airflow.training",
-    "on_execute": "airflow_autoremed.airflow.callbacks",
-    "on_failure": "airflow_autoremed.airflow.callbacks",
-    "on_retry": "airflow_autoremed.airflow.callbacks",
-    "on_success": "airflow_autoremed.airflow.callbacks",
+    "remediate": "airflow_autoremed.airflow.opt_in.attach",
+    "AutoRemediationPolicy": "airflow_autoremed.airflow.opt_in.retry_policy",
+    "RemediatedSparkSubmitOperator": "airflow_autoremed.airflow.opt_in.operators",
+    "IngestHistoryOperator": "airflow_autoremed.airflow.training_operators",
+    "TrainModelOperator": "airflow_autoremed.airflow.training_operators",
+    "on_execute": "airflow_autoremed.airflow.opt_in.callbacks",
+    "on_failure": "airflow_autoremed.airflow.opt_in.callbacks",
+    "on_retry": "airflow_autoremed.airflow.opt_in.callbacks",
+    "on_success": "airflow_autoremed.airflow.opt_in.callbacks",
 }
 
 __all__ = [

@@ -20,7 +20,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
-from airflow_autoremed import remediation
+from airflow_autoremed.remediation import pipeline
 from airflow_autoremed.spark import cost
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import (
@@ -94,12 +94,12 @@ def blind(failed: FailedAttempt, cause: Classification, _: Insight | None) -> De
 
 def playbook(limits: Limits) -> Policy:
     """The rules and the playbook, without a model."""
-    return lambda failed, cause, _: remediation.decide(failed, cause, limits)
+    return lambda failed, cause, _: pipeline.decide(failed, cause, limits)
 
 
 def with_model(limits: Limits) -> Policy:
     """The same with a model."""
-    return lambda failed, cause, insight: remediation.decide(failed, cause, limits, insight)
+    return lambda failed, cause, insight: pipeline.decide(failed, cause, limits, insight)
 
 
 def replay(
@@ -283,7 +283,7 @@ def _probability(conf: Conf, failed: RecordedAttempt, insight: Insight) -> float
 
 def describe(category: str) -> Classification:
     """The verdict that *category* stands for, by the taxonomy: without lines and sizes, which the record has not."""
-    from airflow_autoremed.failures.taxonomy import CATEGORIES
+    from airflow_autoremed.taxonomy import CATEGORIES
 
     known = CATEGORIES.get(category)
     if known is None or category == UNKNOWN:

@@ -11,9 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
-from airflow_autoremed.failures import classify_file, classify_texts, load_catalogue
-from airflow_autoremed.failures.loading import Catalogue
-from airflow_autoremed.failures.taxonomy import CATEGORIES
+from airflow_autoremed.failures.matching.classify import classify_file, classify_texts
+from airflow_autoremed.failures.rules.catalogue import Catalogue
+from airflow_autoremed.failures.rules.loading import load_catalogue
+from airflow_autoremed.taxonomy import CATEGORIES
 
 
 def open_set(catalogue: Catalogue, path: Path) -> None:

@@ -33,13 +33,14 @@ STEPS = """
 import time
 began = time.perf_counter()
 import json, sys
-from airflow_autoremed.failures import loading, matching, reading
+from airflow_autoremed.failures.matching import classify, matcher
+from airflow_autoremed.failures.rules import loading
 imported = time.perf_counter()
 catalogue = loading.load_catalogue()
 loaded = time.perf_counter()
 catalogue.index(ENGINE)
 indexed = time.perf_counter()
-verdict = reading.classify_file(catalogue, LOG, engine=ENGINE)
+verdict = classify.classify_file(catalogue, LOG, engine=ENGINE)
 done = time.perf_counter()
 assert verdict.rule == "memory-executor-heap-oom-in-task", verdict.rule
 assert "site-packages" in loading.__file__ and "VENV" in loading.__file__, loading.__file__

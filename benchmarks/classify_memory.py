@@ -17,8 +17,9 @@ from pathlib import Path
 
 from classify_throughput import make_log
 
-from airflow_autoremed.failures import load_catalogue
-from airflow_autoremed.failures.engines import available_engines
+from airflow_autoremed.failures.matching.literal_engines import available_engines
+from airflow_autoremed.failures.matching.matcher import LogMatcher
+from airflow_autoremed.failures.rules.loading import load_catalogue
 
 HEAP = (
     "24/05/01 10:00:00 WARN TaskSetManager: Lost task 3.0 in stage 8.0 (TID 99) (10.0.0.1 executor 12): "
@@ -75,7 +76,7 @@ def main() -> None:
         for gigabytes in arguments.gigabytes:
             forget_peak()
             began = time.process_time()
-            matcher = catalogue.matcher(arguments.engine)
+            matcher = LogMatcher(catalogue, arguments.engine)
             for block in blocks(data, int(gigabytes * 1e9)):
                 matcher.feed(block)
             matcher.feed("\n" + HEAP)

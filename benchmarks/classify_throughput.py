@@ -23,9 +23,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from airflow_autoremed.failures import classify_file, load_catalogue
-from airflow_autoremed.failures.engines import available_engines
-from airflow_autoremed.failures.loading import Catalogue
+from airflow_autoremed.failures.matching.classify import classify_file
+from airflow_autoremed.failures.matching.literal_engines import available_engines
+from airflow_autoremed.failures.rules.catalogue import Catalogue
+from airflow_autoremed.failures.rules.loading import load_catalogue
 
 SEED = 20240501
 ROUNDS = 7

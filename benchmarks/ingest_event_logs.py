@@ -23,7 +23,7 @@ from pathlib import Path
 
 import zstandard
 
-from airflow_autoremed.history.database import Database
+from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.ingestion.event_logs import Fate, ingest, sources_in
 
 REAL = Path(__file__).parent.parent / "tests" / "data" / "event_logs" / "plain"

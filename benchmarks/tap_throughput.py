@@ -19,7 +19,8 @@ from pathlib import Path
 
 from classify_throughput import make_log
 
-from airflow_autoremed.failures import LogTap, load_catalogue
+from airflow_autoremed.failures.matching.log_tap import LogTap
+from airflow_autoremed.failures.rules.loading import load_catalogue
 from airflow_autoremed.failures.stalls import StallDetector
 
 MEGABYTES = 100

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
-from airflow_autoremed.failures import load_catalogue
-from airflow_autoremed.failures.taxonomy import CATEGORIES
+from airflow_autoremed.failures.rules.loading import load_catalogue
 from airflow_autoremed.learning.text_model import counts
 from airflow_autoremed.learning.text_training import Example, _fit, train_text_model
+from airflow_autoremed.taxonomy import CATEGORIES
 
 
 def figures(labels: np.ndarray, guesses: np.ndarray, confidences: np.ndarray) -> dict[str, float]:

@@ -71,11 +71,11 @@ def history(attempts: int, seed: int = 0) -> Iterator[RecordedAttempt]:
 
 
 def measure(attempts: int) -> dict[str, object]:
-    from airflow_autoremed.learning import job
+    from airflow_autoremed.learning import training_run
 
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        report = job.run(history(attempts), Path(folder), objective=Objective(), by_task=True)
+        report = training_run.run(history(attempts), Path(folder), objective=Objective(), by_task=True)
         seconds = time.perf_counter() - began
     return {
         "attempts": report.attempts,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from airflow_autoremed.failures import caching
-from airflow_autoremed.failures.loading import compiled_package
+from airflow_autoremed.failures.rules import compiled_cache
+from airflow_autoremed.failures.rules.loading import compiled_package
 
 if __name__ == "__main__":
-    caching.SHIPPED.write_bytes(compiled_package())
-    print(f"{caching.SHIPPED}: {caching.SHIPPED.stat().st_size} bytes")
+    compiled_cache.SHIPPED.write_bytes(compiled_package())
+    print(f"{compiled_cache.SHIPPED}: {compiled_cache.SHIPPED.stat().st_size} bytes")

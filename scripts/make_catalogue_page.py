@@ -12,10 +12,10 @@ import inspect
 import sys
 from pathlib import Path
 
-from airflow_autoremed.failures import load_catalogue
-from airflow_autoremed.failures.rules import Rule
-from airflow_autoremed.failures.taxonomy import CATEGORIES, Category
+from airflow_autoremed.failures.rules.loading import load_catalogue
+from airflow_autoremed.failures.rules.rule import Rule
 from airflow_autoremed.recommending.playbook import PLAYS
+from airflow_autoremed.taxonomy import CATEGORIES, Category
 from airflow_autoremed.types import Restartable
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalogue.md"

@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from airflow_autoremed.failures.conditions import TABLE, WORDS, identifier_of, shorten
-from airflow_autoremed.failures.taxonomy import CATEGORIES
+from airflow_autoremed.failures.rules.spark_conditions import TABLE, WORDS, identifier_of, shorten
+from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import Restartable
 
 MAPPING = TABLE.with_name("mapping.yaml")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_autoremed.airflow import listener
+from airflow_autoremed.airflow.opt_in import listener
 
 
 class AutoremedPlugin(AirflowPlugin):

@@ -13,17 +13,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from airflow_autoremed import database_urls
 from airflow_autoremed import settings as settings_module
-from airflow_autoremed.cli.stores import look_at, store_url
-from airflow_autoremed.history import StoreError, urls
+from airflow_autoremed.cli.store_access import look_at, store_url
+from airflow_autoremed.history import StoreError
 from airflow_autoremed.settings import Settings, SettingsError, parse_duration
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-    from airflow_autoremed.history.database import Database
-    from airflow_autoremed.history.exporting import Progress
-    from airflow_autoremed.history.maintenance import PruneCounts
+    from airflow_autoremed.history.db.engine import Database
+    from airflow_autoremed.history.export import Progress
+    from airflow_autoremed.history.prune import PruneCounts
 
 _NOT_CURRENT = 1
 """Exit code of ``check``: the tables are not up to date. Of the others: nothing was done."""
@@ -52,13 +53,13 @@ def check(url: StoreOption = None) -> None:
     with _working_on(url) as (where, name, settings):
         found = look_at(where, settings.store_deadline)
     _say(f"{name}: {found.state.value}: {found.detail}")
-    from airflow_autoremed.history import readiness
+    from airflow_autoremed.history.db import schema_state
 
-    if found.state is readiness.State.CURRENT:
+    if found.state is schema_state.State.CURRENT:
         return
-    if readiness.is_automatic(where, found):
+    if schema_state.is_automatic(where, found):
         _fail("That is done at first use; to do it now, run `autoremed db upgrade`.", _NOT_CURRENT)
-    _fail(readiness.advice(found), _NOT_CURRENT)
+    _fail(schema_state.advice(found), _NOT_CURRENT)
 
 
 @db_app.command()
@@ -72,7 +73,8 @@ def upgrade(
     with _working_on(url) as (where, name, settings):
         look_at(where, settings.store_deadline)  # soon, when it cannot be reached
         with _engine(where) as engine:
-            from airflow_autoremed.history import keys, migrations, readiness
+            from airflow_autoremed.history import migrations
+            from airflow_autoremed.history.db import row_keys, schema_state
 
             if sql:
                 statements = migrations.sql(engine)
@@ -83,14 +85,14 @@ def upgrade(
             before = migrations.upgrade(
                 engine, on_wait=lambda: _say("Another upgrade is under way; waiting for it.", err=True)
             )
-    if before.state is readiness.State.CURRENT:
+    if before.state is schema_state.State.CURRENT:
         _say(f"{name} is up to date: schema version {before.version}.")
-    elif before.state is readiness.State.ABSENT:
-        _say(f"{name}: created the tables, schema version {keys.VERSION}.")
+    elif before.state is schema_state.State.ABSENT:
+        _say(f"{name}: created the tables, schema version {row_keys.VERSION}.")
     else:
         since = f" from version {before.version}" if before.version else ""
-        done = "completed the upgrade" if before.state is readiness.State.HALF_MADE else "upgraded"
-        _say(f"{name}: {done}{since} to schema version {keys.VERSION}.")
+        done = "completed the upgrade" if before.state is schema_state.State.HALF_MADE else "upgraded"
+        _say(f"{name}: {done}{since} to schema version {row_keys.VERSION}.")
 
 
 @db_app.command()
@@ -110,10 +112,10 @@ def prune(
     What promoted patches, with which coming runs begin, were made of stays.
     """
     with _working_on(url) as (where, name, settings), _database(where) as database:
-        from airflow_autoremed.history import maintenance
+        from airflow_autoremed.history import prune
 
         before = datetime.now(timezone.utc) - _age(older_than, settings)
-        counts = maintenance.would_prune(database, settings.deployment, before)
+        counts = prune.would_prune(database, settings.deployment, before)
         old = f"recorded before {before:%Y-%m-%d %H:%M} UTC by deployment {settings.deployment!r} in {name}"
         if dry_run or not counts.attempts:
             _say(f"{'Would delete' if counts.attempts else 'Nothing to delete:'} {_counted(counts)}, {old}.")
@@ -121,7 +123,7 @@ def prune(
         if not yes:
             _ask(f"Delete {_counted(counts)}, {old}?")
         with _progress("deleting", counts.attempts) as tell:
-            done = maintenance.prune(
+            done = prune.prune(
                 database, settings.deployment, before, on_batch=lambda so_far: tell(so_far.attempts)
             )
     _say(f"Deleted {_counted(done)}, {old}.")
@@ -137,14 +139,14 @@ def export(
     Needs pyarrow: pip install 'airflow-autoremed\\[parquet]'.
     """
     with _working_on(url) as (where, _, settings), _database(where) as database:
-        from airflow_autoremed.history import exporting
+        from airflow_autoremed.history import export
 
         with _progress("exporting", None) as tell:
 
             def show(progress: Progress) -> None:
                 tell(progress.rows, progress.of, progress.table)
 
-            written = exporting.export(database, settings.deployment, directory, on_progress=show)
+            written = export.export(database, settings.deployment, directory, on_progress=show)
     for path, rows in written.items():
         _say(f"{path}: {_number(rows, 'row')}")
 
@@ -155,8 +157,8 @@ def _working_on(given: str | None) -> Iterator[tuple[str, str, Settings]]:
     name = shown = ""
     try:
         settings = settings_module.load()
-        where = urls.normalise(given or store_url(settings))
-        name, shown = urls.masked(where), where
+        where = database_urls.normalise(given or store_url(settings))
+        name, shown = database_urls.masked(where), where
         yield where, name, settings
     except SettingsError as error:
         _fail(str(error), _CANNOT)
@@ -166,7 +168,9 @@ def _working_on(given: str | None) -> Iterator[tuple[str, str, Settings]]:
         told = getattr(error, "orig", None) or error
         text = " ".join(str(told).split()) or type(told).__name__
         kind = "" if isinstance(told, StoreError) else f"{type(told).__name__}: "
-        _fail(f"the store{name and ' '}{name} cannot be used: {urls.mask(kind + text, shown)}", _CANNOT)
+        _fail(
+            f"the store{name and ' '}{name} cannot be used: {database_urls.mask(kind + text, shown)}", _CANNOT
+        )
 
 
 def _at_a_terminal() -> bool:
@@ -175,7 +179,7 @@ def _at_a_terminal() -> bool:
 
 @contextmanager
 def _engine(url: str) -> Iterator[Engine]:
-    from airflow_autoremed.history.database import make_engine
+    from airflow_autoremed.history.db.engine import make_engine
 
     engine = make_engine(url, _LOCK_WAIT_S, statements_s=_STATEMENTS_S)
     try:
@@ -186,7 +190,7 @@ def _engine(url: str) -> Iterator[Engine]:
 
 @contextmanager
 def _database(url: str) -> Iterator[Database]:
-    from airflow_autoremed.history.database import Database
+    from airflow_autoremed.history.db.engine import Database
 
     database = Database(url, _LOCK_WAIT_S)
     try:

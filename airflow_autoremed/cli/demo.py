@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from airflow_autoremed.demo.promises import Ended
+    from airflow_autoremed.demo.expected_outcomes import Ended
     from airflow_autoremed.demo.runner import Demo
 
 _WIDTH_IN_A_PIPE = 160

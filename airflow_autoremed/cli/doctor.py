@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_autoremed import settings as settings_module
-from airflow_autoremed.cli.stores import look_at, store_url
+from airflow_autoremed.cli.store_access import look_at, store_url
 from airflow_autoremed.settings import Settings, SettingsError
 from airflow_autoremed.spark.sizes import format_bytes
 
@@ -143,7 +143,7 @@ def _limits(settings: Settings) -> str:
 
 
 def _rules(settings: Settings) -> list[Finding]:
-    from airflow_autoremed.failures import load_catalogue
+    from airflow_autoremed.failures.rules.loading import load_catalogue
 
     try:
         catalogue = load_catalogue(settings.rules_paths)
@@ -154,11 +154,12 @@ def _rules(settings: Settings) -> list[Finding]:
 
 
 def _store(settings: Settings) -> list[Finding]:
-    from airflow_autoremed.history import Store, urls
+    from airflow_autoremed import database_urls
+    from airflow_autoremed.history import Store
 
     shown = ""
     try:
-        url = shown = urls.normalise(store_url(settings))
+        url = shown = database_urls.normalise(store_url(settings))
         schema = _schema(url, settings)
         if schema.status == FAILED:
             return [schema, *_shared(url)]
@@ -167,7 +168,7 @@ def _store(settings: Settings) -> list[Finding]:
         store.close()
     except Exception as error:  # noqa: BLE001 - a store that cannot even be set up is a finding
         told = getattr(error, "orig", None) or error
-        return [Finding("store", FAILED, urls.mask(" ".join(str(told).split()), shown))]
+        return [Finding("store", FAILED, database_urls.mask(" ".join(str(told).split()), shown))]
     found = [
         Finding(name, OK if ok else FAILED, detail) for name, ok, detail in checks if name != "store schema"
     ]
@@ -176,15 +177,15 @@ def _store(settings: Settings) -> list[Finding]:
 
 def _schema(url: str, settings: Settings) -> Finding:
     """How the tables stand, before anything creates or upgrades them."""
-    from airflow_autoremed.history import readiness
-    from airflow_autoremed.history.readiness import State
+    from airflow_autoremed.history.db import schema_state
+    from airflow_autoremed.history.db.schema_state import State
 
     found = look_at(url, settings.store_deadline)
     if found.state is State.CURRENT:
         return Finding("store schema", OK, f"up to date: {found.detail}")
-    if readiness.is_automatic(url, found):
+    if schema_state.is_automatic(url, found):
         return Finding("store schema", OK, f"had {found.detail}; created or upgraded at first use, as now")
-    return Finding("store schema", FAILED, f"{found.state.value}: {readiness.advice(found)}")
+    return Finding("store schema", FAILED, f"{found.state.value}: {schema_state.advice(found)}")
 
 
 def _shared(url: str) -> list[Finding]:

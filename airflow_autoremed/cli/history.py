@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_autoremed import settings
-from airflow_autoremed.cli import stores
+from airflow_autoremed.cli import store_access
 from airflow_autoremed.history import Store, StoreError
 from airflow_autoremed.history.rows import HistoryRow
 from airflow_autoremed.types import Action, Mode
@@ -114,7 +114,7 @@ def opened(store_url: str | None) -> Iterator[Store]:
     """The configured store, or that of *store_url*; what goes wrong with it ends the command with a message."""
     try:
         configured = settings.load()
-        where = store_url or stores.store_url(configured)
+        where = store_url or store_access.store_url(configured)
         store = Store(where, deployment=configured.deployment, deadline_s=configured.store_deadline)
         try:
             yield store

@@ -12,14 +12,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from airflow_autoremed import database_urls
 from airflow_autoremed import settings as settings_module
 from airflow_autoremed.cli.progress import Bar
-from airflow_autoremed.cli.stores import look_at, store_url
-from airflow_autoremed.history import StoreError, urls
+from airflow_autoremed.cli.store_access import look_at, store_url
+from airflow_autoremed.history import StoreError
 from airflow_autoremed.settings import SettingsError, parse_duration
 
 if TYPE_CHECKING:
-    from airflow_autoremed.history.database import Database
+    from airflow_autoremed.history.db.engine import Database
     from airflow_autoremed.ingestion.event_logs import Ingested, Source
     from airflow_autoremed.ingestion.web import Web
     from airflow_autoremed.spark.event_log import EventLogError
@@ -184,7 +185,7 @@ def airflow(
                         continue
                     bar.advance(news.seen - last.seen)
                     last = news
-        from airflow_autoremed.history.metrics import match_again
+        from airflow_autoremed.history.queries.run_metrics import match_again
 
         matched = match_again(database, deployment)
     _say(
@@ -210,10 +211,10 @@ def _database(given: str | None) -> Iterator[tuple[Database, str, str]]:
     database: Database | None = None
     try:
         settings = settings_module.load()
-        where = urls.normalise(given or store_url(settings))
-        name = urls.masked(where)
+        where = database_urls.normalise(given or store_url(settings))
+        name = database_urls.masked(where)
         look_at(where, settings.store_deadline)  # soon, when it cannot be reached
-        from airflow_autoremed.history.database import Database as Opened
+        from airflow_autoremed.history.db.engine import Database as Opened
 
         database = Opened(where, _LOCK_WAIT_S)
         yield database, settings.deployment, name
@@ -227,7 +228,7 @@ def _database(given: str | None) -> Iterator[tuple[Database, str, str]]:
         told = getattr(error, "orig", None) or error
         text = " ".join(str(told).split()) or type(told).__name__
         kind = "" if isinstance(told, StoreError) else f"{type(told).__name__}: "
-        _fail(f"the store{name and ' '}{name} cannot be used: {urls.mask(kind + text, where)}")
+        _fail(f"the store{name and ' '}{name} cannot be used: {database_urls.mask(kind + text, where)}")
     finally:
         if database is not None:
             database.close()

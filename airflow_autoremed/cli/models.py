@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail
-from airflow_autoremed.cli.stores import store_url as configured_store
+from airflow_autoremed.cli.store_access import store_url as configured_store
 from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.settings import Settings, SettingsError, parse_duration
 from airflow_autoremed.settings import load as load_settings
@@ -63,8 +63,8 @@ def train(
     url, folder = store_url or _store(settings), models or settings.models
     console = Console(stderr=True)
     try:
-        from airflow_autoremed.history.learning import everything
-        from airflow_autoremed.learning import job
+        from airflow_autoremed.history.queries.training_attempts import everything
+        from airflow_autoremed.learning import training_run
         from airflow_autoremed.learning.training import TooLittleHistoryError
     except ImportError as error:
         fail(
@@ -82,12 +82,12 @@ def train(
                 "say": status.update,
             }
             if examples is not None:
-                from airflow_autoremed.learning.parquet import read_examples
+                from airflow_autoremed.learning.parquet_examples import read_examples
 
-                report = job.from_training_set(read_examples(examples), folder, **told)
+                report = training_run.from_training_set(read_examples(examples), folder, **told)
             else:
                 attempts = everything(url, settings.deployment, begin)
-                report = job.run(attempts, folder, by_task=True, **told)
+                report = training_run.run(attempts, folder, by_task=True, **told)
     except (SettingsError, StoreError, TooLittleHistoryError, FileNotFoundError) as error:
         fail(str(error), _ERROR)
     except ImportError as error:
@@ -96,7 +96,7 @@ def train(
             _ERROR,
         )
     if output is Format.JSON:
-        typer.echo(job.as_json(report))
+        typer.echo(training_run.as_json(report))
     else:
         _print(report)
     if not report.passed:

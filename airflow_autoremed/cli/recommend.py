@@ -52,9 +52,10 @@ def recommend(
     if not log.is_file():
         _refuse(f"--log: {log} is not a file; write the path of the failed attempt's log")
 
-    from airflow_autoremed import remediation
-    from airflow_autoremed.failures import classify_file, load_catalogue
+    from airflow_autoremed.failures.matching.classify import classify_file
+    from airflow_autoremed.failures.rules.loading import load_catalogue
     from airflow_autoremed.patching import diff
+    from airflow_autoremed.remediation import pipeline
 
     # The first attempt ran with what the author declared; growth is measured against that.
     baseline = past[0].conf if past else effective
@@ -65,7 +66,7 @@ def recommend(
         retries_left=retries_left,
         history=past,
     )
-    decision = remediation.decide(failed, classify_file(load_catalogue(), log), caps)
+    decision = pipeline.decide(failed, classify_file(load_catalogue(), log), caps)
     patch = [dict(operation) for operation in diff(effective, decision.conf)]
     if output is Format.JSON:
         typer.echo(

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail
 from airflow_autoremed.cli.models import ModelsOption
-from airflow_autoremed.cli.stores import store_url as configured_store
+from airflow_autoremed.cli.store_access import store_url as configured_store
 from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.settings import SettingsError, parse_duration
 from airflow_autoremed.settings import load as load_settings
@@ -42,7 +42,7 @@ def replay(
     A model is judged only by failures that came after what it learned from. What nobody can know is given as bounds.
     """
     from airflow_autoremed import replay as replaying
-    from airflow_autoremed.history.learning import everything
+    from airflow_autoremed.history.queries.training_attempts import everything
     from airflow_autoremed.learning import registry
     from airflow_autoremed.learning.model import UnusableModelError, read
 

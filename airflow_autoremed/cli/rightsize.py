@@ -16,7 +16,7 @@ from rich.table import Table
 
 from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail, opened
 from airflow_autoremed.cli.models import ModelsOption
-from airflow_autoremed.cli.stores import store_url as configured_store
+from airflow_autoremed.cli.store_access import store_url as configured_store
 from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.recommending.rightsizing import Proposal, proposals
 from airflow_autoremed.settings import Settings, SettingsError, parse_duration
@@ -41,7 +41,7 @@ def rightsize(
     Needs measured peaks: event logs with executor metrics, read by `autoremed ingest`. What is applied holds for
     coming runs of the same job, and is taken back at the first failure.
     """
-    from airflow_autoremed.history.learning import everything
+    from airflow_autoremed.history.queries.training_attempts import everything
     from airflow_autoremed.learning import registry
 
     try:

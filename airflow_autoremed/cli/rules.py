@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from airflow_autoremed.cli.suggest import learn, suggest
+from airflow_autoremed.cli.rules_suggest import learn, suggest
 
 if TYPE_CHECKING:
-    from airflow_autoremed.failures import Catalogue, Rule, RuleError
+    from airflow_autoremed.failures.rules.catalogue import Catalogue
+    from airflow_autoremed.failures.rules.rule import Rule, RuleError
 
 T = TypeVar("T")
 
@@ -137,14 +138,14 @@ def check(
     ],
 ) -> None:
     """Check rule files: form, patterns, examples, counter-examples, ids that are taken. One line per problem."""
-    from airflow_autoremed.failures.check import check_files
-    from airflow_autoremed.failures.loading import load_catalogue
+    from airflow_autoremed.failures.rules.check import check_files
+    from airflow_autoremed.failures.rules.loading import load_catalogue
 
     paths = _files(files)
     errors = check_files(paths)
     ours = {rule.id: rule for rule in load_catalogue().rules}
     _print_errors(errors)
-    from airflow_autoremed.failures.loading import read_rules
+    from airflow_autoremed.failures.rules.loading import read_rules
 
     found = [rule for path in paths for rule in read_rules(path)[0]]
     for rule in found:
@@ -160,8 +161,8 @@ def check(
 @rules_app.command(name="test")
 def try_all(rules_paths: RulesOption = None) -> None:
     """Try every rule, yours and ours, on its own examples and counter-examples, and on the whole catalogue."""
-    from airflow_autoremed.failures.check import faults_of, lost_examples
-    from airflow_autoremed.failures.rules import RuleError
+    from airflow_autoremed.failures.rules.check import faults_of, lost_examples
+    from airflow_autoremed.failures.rules.rule import RuleError
 
     catalogue = _catalogue(rules_paths)
     errors: list[RuleError] = []
@@ -190,7 +191,7 @@ def coverage(
     rules_paths: RulesOption = None,
 ) -> None:
     """Say how many rules each category has and, over logs or the history, which of them fired and what none named."""
-    from airflow_autoremed.failures.taxonomy import CATEGORIES
+    from airflow_autoremed.taxonomy import CATEGORIES
     from airflow_autoremed.types import UNKNOWN
 
     catalogue = _catalogue(rules_paths)
@@ -233,7 +234,7 @@ def coverage(
 
 def _fired_in(catalogue: Catalogue, logs: Sequence[Path]) -> Counter[str | None]:
     """How often each rule decided over the logs; ``None``: no rule did."""
-    from airflow_autoremed.failures import classify_file
+    from airflow_autoremed.failures.matching.classify import classify_file
 
     fired: Counter[str | None] = Counter()
     for path in _with_progress(logs, "classifying"):
@@ -253,7 +254,8 @@ def _fired_in_store(limit: int) -> Counter[str | None]:
 
 def _catalogue(rules_paths: Sequence[Path] | None) -> Catalogue:
     """The configured catalogue with *rules_paths* in front, its broken rules named on standard error."""
-    from airflow_autoremed.failures import CatalogueError, load_catalogue
+    from airflow_autoremed.failures.rules.loading import load_catalogue
+    from airflow_autoremed.failures.rules.rule import CatalogueError
     from airflow_autoremed.settings import SettingsError, load
 
     try:
@@ -277,7 +279,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _check_known(category: str | None, source: str | None) -> None:
-    from airflow_autoremed.failures.taxonomy import CATEGORIES
+    from airflow_autoremed.taxonomy import CATEGORIES
     from airflow_autoremed.types import Source
 
     sources = [each.value for each in Source]
@@ -287,7 +289,7 @@ def _check_known(category: str | None, source: str | None) -> None:
 
 
 def _restartable(rule: Rule) -> str:
-    from airflow_autoremed.failures.taxonomy import CATEGORIES
+    from airflow_autoremed.taxonomy import CATEGORIES
 
     return (rule.restartable or CATEGORIES[rule.category].usual_restartable).value
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from airflow_autoremed.demo.cluster import SparkCluster
 from airflow_autoremed.demo.deployment import Airflow
+from airflow_autoremed.demo.expected_outcomes import PROMISES, Ended, Promise
 from airflow_autoremed.demo.processes import Processes
-from airflow_autoremed.demo.promises import PROMISES, Ended, Promise
 from airflow_autoremed.history import Store
 
 FINAL = ("success", "failed", "upstream_failed", "skipped", "removed")

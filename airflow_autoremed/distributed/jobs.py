@@ -113,8 +113,8 @@ def _examples(records: list[RecordedAttempt]) -> Iterator[tuple[Any, ...]]:
 
 
 def _attempt(row: Any, runs: Iterable[Any] | None) -> RecordedAttempt:
-    from airflow_autoremed.history.learning import record
-    from airflow_autoremed.history.metrics import run_of, with_runs
+    from airflow_autoremed.history.queries.run_metrics import run_of, with_runs
+    from airflow_autoremed.history.queries.training_attempts import record
 
     ordered = sorted(runs or (), key=lambda each: (each.started_at or "", each.key))
     return with_runs(record(row), [run_of(each) for each in ordered])

@@ -139,4 +139,4 @@ class HistoryRow:
     """Memory of all containers times the time they were held, in GiB-seconds."""
     source: str | None = None
     """``None``: the attempt told of itself. ``airflow``: Airflow's history did. ``event_log``: an event log, of an
-    application that no attempt is known of (see :mod:`airflow_autoremed.history.metrics`)."""
+    application that no attempt is known of (see :mod:`airflow_autoremed.history.queries.run_metrics`)."""

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_autoremed.history import keys, urls
-from airflow_autoremed.history.deadline import OverrunError, within
+from airflow_autoremed import database_urls
+from airflow_autoremed.deadline import OverrunError, within
+from airflow_autoremed.history.db import row_keys
 from airflow_autoremed.history.records import (
     Beginning,
     Ending,
@@ -30,7 +31,7 @@ from airflow_autoremed.types import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_autoremed.history.database import Database
+    from airflow_autoremed.history.db.engine import Database
     from airflow_autoremed.history.rows import (
         HistoryRow,
         OutcomesOf,
@@ -69,7 +70,7 @@ class Store:
     def __init__(self, url: str, *, deployment: str = "default", deadline_s: float = 5.0) -> None:
         if not isinstance(url, str) or "://" not in url:
             raise ValueError(
-                f"the store is {urls.masked(str(url))!r}; "
+                f"the store is {database_urls.masked(str(url))!r}; "
                 "write a SQLAlchemy URL such as sqlite:////var/airflow/autoremed.db"
             )
         if not isinstance(deployment, str) or not 0 < len(deployment.strip()) <= _MAX_DEPLOYMENT:
@@ -80,7 +81,7 @@ class Store:
             raise ValueError(f"the store's deadline is {deadline_s!r}; write a number of seconds above 0")
         self.deployment = deployment
         self.deadline_s = deadline_s
-        self._url = urls.normalise(url)
+        self._url = database_urls.normalise(url)
         self._opening = threading.Lock()
         self._database: Database | None = None
         self._process = os.getpid()
@@ -92,7 +93,7 @@ class Store:
     @property
     def name(self) -> str:
         """The URL as it may be shown: without secrets."""
-        return urls.masked(self._url)
+        return database_urls.masked(self._url)
 
     def open(self) -> None:
         """Connect, and create the tables if there are none. Every other operation does so by itself."""
@@ -142,14 +143,14 @@ class Store:
         rules: PatchRules,
         judge: Judge | None,
     ) -> list[str]:
-        from airflow_autoremed.history import recording
+        from airflow_autoremed.history.queries import write_attempts
 
         if begun is not None:
-            recording.beginning(connection, self.deployment, begun)
+            write_attempts.beginning(connection, self.deployment, begun)
         else:
-            recording.make_known(connection, self.deployment, attempt)
+            write_attempts.make_known(connection, self.deployment, attempt)
         if verdict is not None:
-            recording.verdict(
+            write_attempts.verdict(
                 connection,
                 self.deployment,
                 attempt,
@@ -158,16 +159,16 @@ class Store:
             )
         if ended is None:
             return []
-        recording.ending(connection, self.deployment, attempt, ended)
+        write_attempts.ending(connection, self.deployment, attempt, ended)
         if begun is not None and not (begun.patched or begun.patch_key):
             return []  # it has no patch, and holds no memory beyond what it declares
-        from airflow_autoremed.history import patches
+        from airflow_autoremed.history.queries import patch_life
 
-        patches.release(connection, self.deployment, attempt)
+        patch_life.release(connection, self.deployment, attempt)
         if begun is None or begun.patch_key is None or judge is None:
             return []
         category = verdict.decision.classification.category if verdict is not None else None
-        return patches.settle(
+        return patch_life.settle(
             connection,
             begun.patch_key,
             attempt,
@@ -180,7 +181,7 @@ class Store:
     def patch_key(self, patch: Patch) -> str:
         """The name under which a patch for one task instance is kept: that of the failed attempt it comes from."""
         scope = patch.scope
-        return keys.attempt_key(
+        return row_keys.attempt_key(
             self.deployment,
             AttemptId(scope.dag_id, scope.run_id, scope.task_id, scope.map_index, patch.from_try),
         )
@@ -189,9 +190,9 @@ class Store:
         """The promoted patch that every run of the task of *attempt* begins with, if there is one."""
 
         def work(database: Database) -> StandingPatch | None:
-            from airflow_autoremed.history import standing
+            from airflow_autoremed.history.queries import promoted_patch
 
-            return database.read(lambda c: standing.standing(c, self.deployment, attempt, fingerprint))
+            return database.read(lambda c: promoted_patch.standing(c, self.deployment, attempt, fingerprint))
 
         return self._do(work)
 
@@ -199,10 +200,10 @@ class Store:
         """Put a patch for a whole task in force; its key."""
 
         def work(database: Database) -> str:
-            from airflow_autoremed.history import patches
+            from airflow_autoremed.history.queries import patch_life
 
             return database.write(
-                lambda c: patches.promote(c, self.deployment, patch, category=category, who=who, why=why)
+                lambda c: patch_life.promote(c, self.deployment, patch, category=category, who=who, why=why)
             )
 
         return self._do(work)
@@ -211,9 +212,9 @@ class Store:
         """Take a patch out of force; whether it was in force."""
 
         def work(database: Database) -> bool:
-            from airflow_autoremed.history import patches
+            from airflow_autoremed.history.queries import patch_life
 
-            return database.write(lambda c: patches.end(c, key, to, who, why))
+            return database.write(lambda c: patch_life.end(c, key, to, who, why))
 
         return self._do(work)
 
@@ -221,10 +222,10 @@ class Store:
         """The *limit* patches that changed last, latest first."""
 
         def work(database: Database) -> list[PatchRow]:
-            from airflow_autoremed.history import reading
+            from airflow_autoremed.history.queries import read_attempts
 
             return database.read(
-                lambda c: reading.patches(c, self.deployment, limit, in_force_only=in_force_only)
+                lambda c: read_attempts.patches(c, self.deployment, limit, in_force_only=in_force_only)
             )
 
         return self._do(work)
@@ -233,9 +234,9 @@ class Store:
         """The patches whose key begins with *key*, ten at most, each with its life."""
 
         def work(database: Database) -> list[PatchRow]:
-            from airflow_autoremed.history import reading
+            from airflow_autoremed.history.queries import read_attempts
 
-            return database.read(lambda c: reading.find_patches(c, self.deployment, key))
+            return database.read(lambda c: read_attempts.find_patches(c, self.deployment, key))
 
         return self._do(work)
 
@@ -243,10 +244,10 @@ class Store:
         """For each question: whether the last patched tries succeeded, and when they ended, latest first."""
 
         def work(database: Database) -> list[list[tuple[bool, datetime]]]:
-            from airflow_autoremed.history import patches
+            from airflow_autoremed.history.queries import patch_life
 
             return database.read(
-                lambda c: [patches.recent_outcomes(c, self.deployment, question) for question in questions]
+                lambda c: [patch_life.recent_outcomes(c, self.deployment, question) for question in questions]
             )
 
         return self._do(work)
@@ -258,10 +259,10 @@ class Store:
         """
 
         def work(database: Database) -> str | None:
-            from airflow_autoremed.history import patches
+            from airflow_autoremed.history.queries import patch_life
 
             return database.write(
-                lambda c: patches.grant(c, self.deployment, attempt, extra_bytes, held_s, ceilings)
+                lambda c: patch_life.grant(c, self.deployment, attempt, extra_bytes, held_s, ceilings)
             )
 
         return self._do(work)
@@ -270,9 +271,9 @@ class Store:
         """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
 
         def work(database: Database) -> bool | None:
-            from airflow_autoremed.history import reading
+            from airflow_autoremed.history.queries import read_attempts
 
-            return database.read(lambda c: reading.outcome(c, self.deployment, attempt))
+            return database.read(lambda c: read_attempts.outcome(c, self.deployment, attempt))
 
         return self._do(work)
 
@@ -283,9 +284,9 @@ class Store:
         """
 
         def work(database: Database) -> tuple[PastAttempt, ...]:
-            from airflow_autoremed.history import reading
+            from airflow_autoremed.history.queries import read_attempts
 
-            return database.read(lambda c: reading.past_attempts(c, self.deployment, attempt))
+            return database.read(lambda c: read_attempts.past_attempts(c, self.deployment, attempt))
 
         return self._do(work)
 
@@ -294,9 +295,9 @@ class Store:
         *attempt* itself."""
 
         def work(database: Database) -> tuple[RecordedAttempt, ...]:
-            from airflow_autoremed.history import learning
+            from airflow_autoremed.history.queries import training_attempts
 
-            return database.read(lambda c: learning.of_task(c, self.deployment, attempt, most))
+            return database.read(lambda c: training_attempts.of_task(c, self.deployment, attempt, most))
 
         return self._do(work)
 
@@ -309,9 +310,9 @@ class Store:
         )
 
         def work(database: Database) -> StoredVerdict | None:
-            from airflow_autoremed.history import reading
+            from airflow_autoremed.history.queries import read_attempts
 
-            return database.read(lambda c: reading.verdict(c, self.deployment, before))
+            return database.read(lambda c: read_attempts.verdict(c, self.deployment, before))
 
         return self._do(work)
 
@@ -319,9 +320,9 @@ class Store:
         """The *limit* attempts recorded last, latest first."""
 
         def work(database: Database) -> list[HistoryRow]:
-            from airflow_autoremed.history import reading
+            from airflow_autoremed.history.queries import read_attempts
 
-            return database.read(lambda c: reading.recent(c, self.deployment, limit, dag_id, task_id))
+            return database.read(lambda c: read_attempts.recent(c, self.deployment, limit, dag_id, task_id))
 
         return self._do(work)
 
@@ -329,10 +330,10 @@ class Store:
         """All tries of one task instance, oldest first."""
 
         def work(database: Database) -> list[HistoryRow]:
-            from airflow_autoremed.history import reading
+            from airflow_autoremed.history.queries import read_attempts
 
             return database.read(
-                lambda c: reading.one(c, self.deployment, dag_id, run_id, task_id, map_index)
+                lambda c: read_attempts.one(c, self.deployment, dag_id, run_id, task_id, map_index)
             )
 
         return self._do(work)
@@ -372,7 +373,7 @@ class Store:
     def _opened(self, opening: threading.Lock) -> Database:
         with opening:
             if self._database is None:
-                from airflow_autoremed.history.database import Database
+                from airflow_autoremed.history.db.engine import Database
 
                 self._database = Database(self._url, self.deadline_s)
             return self._database
@@ -393,7 +394,7 @@ class Store:
             raise self._error(_what_went_wrong(error)) from None
 
     def _error(self, what: str) -> StoreError:
-        shown = urls.mask(what, self._url)
+        shown = database_urls.mask(what, self._url)
         if len(shown) > _MAX_MESSAGE:
             shown = shown[:_MAX_MESSAGE] + " ..."
         return StoreError(f"the store {self.name} cannot be used: {shown}")

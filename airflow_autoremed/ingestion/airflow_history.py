@@ -22,7 +22,7 @@ from airflow_autoremed.spark.event_log import kept_value
 from airflow_autoremed.types import AttemptId, Conf
 
 if TYPE_CHECKING:
-    from airflow_autoremed.history.database import Database
+    from airflow_autoremed.history.db.engine import Database
 
 _PAGE = 100
 """Task instances that are asked for at once: the most that Airflow gives unless it is told otherwise."""
@@ -111,12 +111,12 @@ def ingest(
     :raises WebError: when the API cannot be used.
     :raises sqlalchemy.exc.SQLAlchemyError: when the store cannot be written.
     """
-    from airflow_autoremed.history import metrics
+    from airflow_autoremed.history.queries import run_metrics
 
     wanted = frozenset(operators)
     end = until or datetime.now(timezone.utc)
     place = f"airflow {api.web.name}"
-    kept = database.read(lambda c: metrics.mark(c, deployment, place))
+    kept = database.read(lambda c: run_metrics.mark(c, deployment, place))
     begin = since or _moment(kept) or default_since
     seen = attempts = new = 0
     earliest_open: datetime | None = None
@@ -137,13 +137,14 @@ def ingest(
                     earliest_open = min(earliest_open or started, started)
             attempts += len(tries)
             new += database.write(
-                lambda c, some=tries: sum(metrics.record_attempted(c, deployment, each) for each in some)  # type: ignore[misc]
+                lambda c, some=tries: sum(run_metrics.record_attempted(c, deployment, each) for each in some)  # type: ignore[misc]
             )
             yield Progress(begin, seen, attempts, new)
         begin = window_end
         mark = begin if earliest_open is None else min(begin, max(earliest_open, end - _LONGEST_RUN))
         if since is None:
-            database.write(lambda c, moment=mark: metrics.set_mark(c, deployment, place, moment.isoformat()))  # type: ignore[misc]
+            moment = mark.isoformat()
+            database.write(lambda c, at=moment: run_metrics.set_mark(c, deployment, place, at))  # type: ignore[misc]
         yield Progress(begin, seen, attempts, new)
 
 

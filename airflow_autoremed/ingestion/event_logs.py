@@ -11,13 +11,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_autoremed.failures import mask_secrets
+from airflow_autoremed.redaction import mask_secrets
 from airflow_autoremed.spark.event_log import EventLog, EventLogError, read_event_log
 from airflow_autoremed.spark.event_log_files import find_event_logs, is_remote
 from airflow_autoremed.types import AttemptId, RunMetrics
 
 if TYPE_CHECKING:
-    from airflow_autoremed.history.database import Database
+    from airflow_autoremed.history.db.engine import Database
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ def ingest(
     :param on_bytes: told of progress in the sizes of the sources.
     :raises sqlalchemy.exc.SQLAlchemyError: when the store cannot be written.
     """
-    from airflow_autoremed.history import metrics
+    from airflow_autoremed.history.queries import run_metrics
 
     for source in sources:
         if isinstance(source, EventLogError):
             yield Ingested("", Fate.DAMAGED, problem=str(source))
             continue
         log_key, log_stamp = _digest(source.name), _digest(source.stamp)
-        if database.read(lambda c, key=log_key: metrics.stamp_of(c, deployment, key)) == log_stamp:  # type: ignore[misc]
+        if database.read(lambda c, key=log_key: run_metrics.stamp_of(c, deployment, key)) == log_stamp:  # type: ignore[misc]
             if on_bytes is not None:
                 on_bytes(source.size)
             yield Ingested(source.name, Fate.UNCHANGED)
@@ -100,7 +100,7 @@ def ingest(
             yield Ingested(source.name, Fate.DAMAGED, problem=str(error))
             continue
         recorded = database.write(
-            lambda c, run=run, key=log_key, stamp=log_stamp: metrics.record_run(  # type: ignore[misc]
+            lambda c, run=run, key=log_key, stamp=log_stamp: run_metrics.record_run(  # type: ignore[misc]
                 c, deployment, run, log_key=key, log_stamp=stamp
             )
         )

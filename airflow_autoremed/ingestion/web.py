@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from airflow_autoremed.history import urls
+from airflow_autoremed import database_urls
 
 if TYPE_CHECKING:
     import httpx
@@ -53,7 +53,7 @@ class Web:
         if not url.startswith(("http://", "https://")):
             raise WebError(f"{url!r} is no address of a server; write such as https://host:8080")
         self.url = url.rstrip("/")
-        self.name = urls.masked(self.url)
+        self.name = database_urls.masked(self.url)
         self._pause = pause
         self._client = httpx.Client(
             auth=(user, password) if user and not token else None,
@@ -138,7 +138,7 @@ class Web:
         except httpx.HTTPStatusError as error:
             raise WebError(f"{self.name}{path}: {_advice(error.response)}") from None
         except httpx.HTTPError as error:
-            told = urls.mask(str(error) or type(error).__name__, self.url)
+            told = database_urls.mask(str(error) or type(error).__name__, self.url)
             raise WebError(f"{self.name} cannot be reached: {told}") from None
         except httpx.InvalidURL as error:
             raise WebError(f"{self.name} is no address: {error}") from None
@@ -189,5 +189,5 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         raise WebError(
-            f"{urls.masked(str(response.url))} answers no JSON; is it the address of the server alone?"
+            f"{database_urls.masked(str(response.url))} answers no JSON; is it the address of the server alone?"
         ) from None

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_autoremed import wording
+from airflow_autoremed import log_text
 from airflow_autoremed.settings import airflow_home
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 """Of the artifact."""
 FEATURES = 1
-"""Of :func:`counts`. A model of other features, or of another :data:`airflow_autoremed.wording.VERSION`, is refused."""
+"""Of :func:`counts`. A model of other features, or of another :data:`airflow_autoremed.log_text.VERSION`, is refused."""
 MANIFEST = "manifest.json"
 
 WIDTH = 2**14
@@ -156,7 +156,7 @@ def read(directory: Path | str) -> TextModel:
         raise UnusableModelError(f"{folder / MANIFEST} is damaged ({error}); train it again") from None
     if not isinstance(manifest, dict):
         raise UnusableModelError(f"{folder / MANIFEST} is damaged (no mapping); train it again")
-    wanted = {"schema": SCHEMA, "features": FEATURES, "wording": wording.VERSION, "width": WIDTH}
+    wanted = {"schema": SCHEMA, "features": FEATURES, "wording": log_text.VERSION, "width": WIDTH}
     for name, version in wanted.items():
         if manifest.get(name) != version:
             raise UnusableModelError(
@@ -236,7 +236,7 @@ def save(model: TextModel, directory: Path | str) -> Path:
     manifest = {
         "schema": SCHEMA,
         "features": FEATURES,
-        "wording": wording.VERSION,
+        "wording": log_text.VERSION,
         "width": WIDTH,
         "classes": list(model.classes),
         "bar": model.bar,
@@ -269,7 +269,7 @@ def counts(texts: Iterable[str]) -> Counter[int]:
     Hashed with CRC-32, which is the same in every process and version, as Python's own hash is not.
     """
     found: Counter[int] = Counter()
-    for line in wording.telling_lines(texts)[-_LONGEST_TEXT:].split("\n"):
+    for line in log_text.telling_lines(texts)[-_LONGEST_TEXT:].split("\n"):
         words = [part for word in _WORD.findall(line) for part in _parts(word)]
         for word in words:
             found[_column(word)] += 1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_autoremed import wording
+from airflow_autoremed import log_text
 from airflow_autoremed.learning.text_model import WIDTH, TextModel, counts, features
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def choose_bar(confidences: NDArray[np.float64], right: NDArray[np.bool_], targe
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(
-        wording.telling_lines([text]).encode("utf-8", "replace"), digest_size=8
+        log_text.telling_lines([text]).encode("utf-8", "replace"), digest_size=8
     ).hexdigest()
 
 

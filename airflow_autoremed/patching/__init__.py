@@ -6,10 +6,10 @@ A patch travels through stores that others can write to. Whatever comes out of o
 
 from __future__ import annotations
 
-from airflow_autoremed.patching.applying import apply
-from airflow_autoremed.patching.life import expired, paused, worth_keeping, worth_promoting
-from airflow_autoremed.patching.making import describe, diff, make_patch
-from airflow_autoremed.patching.shape import PatchRejected, from_json, to_json
+from airflow_autoremed.patching.apply_patch import apply
+from airflow_autoremed.patching.config_diff import describe, diff, make_patch
+from airflow_autoremed.patching.patch_json import PatchRejected, from_json, to_json
+from airflow_autoremed.patching.promotion import expired, paused, worth_keeping, worth_promoting
 
 __all__ = [
     "PatchRejected",

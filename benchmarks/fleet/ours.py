@@ -1,6 +1,6 @@
 """The product in the simulated fleet.
 
-What it decides is decided by the product's code: :func:`airflow_autoremed.remediation.decide` (playbook, limits, model,
+What it decides is decided by the product's code: :func:`airflow_autoremed.remediation.pipeline.decide` (playbook, limits, model,
 optimiser), :mod:`airflow_autoremed.patching` (making and applying patches, promotion, keeping, expiry, brakes) and
 :mod:`airflow_autoremed.learning` (training, audits, registry). This module only keeps the books that the product keeps
 in its database, in memory and on simulated days: a year of transactions would take hours. A test holds the books
@@ -17,7 +17,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from airflow_autoremed import patching, remediation
+from airflow_autoremed import patching
+from airflow_autoremed.remediation import pipeline
 from airflow_autoremed.replay import describe
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.types import (
@@ -217,7 +218,7 @@ class Product:
             history=running.past,
             duration_s=ending.duration_s,
         )
-        decision = remediation.decide(failed, cause, self.limits, self._insight(task, running, ending, cause))
+        decision = pipeline.decide(failed, cause, self.limits, self._insight(task, running, ending, cause))
         decision = self._within_bounds(task, running, decision)
         self.last = decision
         by = "model" if decision.decided_by not in ("rules", "playbook", "model") else decision.decided_by
@@ -430,7 +431,7 @@ class Product:
 
         :param most: attempts; of more only the tasks whose number fits are taken, whole.
         """
-        from airflow_autoremed.learning import job, registry
+        from airflow_autoremed.learning import registry, training_run
         from airflow_autoremed.learning.training import TooLittleHistoryError
 
         oldest = self.recorded[-1].started_at - window * _DAY if self.recorded else 0.0
@@ -440,7 +441,7 @@ class Product:
         chosen = [each for each in self.recorded if int(each.attempt.task_id[4:]) % max(1, share) == 0]
         found: dict[str, Any] = {"day": day, "attempts": len(chosen)}
         try:
-            report = job.run(chosen, models, objective=self.objective, seed=seed)
+            report = training_run.run(chosen, models, objective=self.objective, seed=seed)
         except TooLittleHistoryError as error:
             return {**found, "promoted": False, "why": str(error)}
         self.predictor = registry.champion(models)

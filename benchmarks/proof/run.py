@@ -240,7 +240,7 @@ def _attempt_id(task: str, run: str, number: int) -> Any:
 
 def _train(records: Sequence[RecordedAttempt]) -> tuple[Predictor | None, dict[str, Any]]:
     """A model as ``autoremed train`` makes it, whether or not it passed its audits, and what came of it."""
-    from airflow_autoremed.learning import job as training
+    from airflow_autoremed.learning import training_run as training
     from airflow_autoremed.learning.model import read
     from airflow_autoremed.learning.training import TooLittleHistoryError
 

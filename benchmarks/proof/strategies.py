@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from airflow_autoremed import remediation
-from airflow_autoremed.failures import LogTap
+from airflow_autoremed.failures.matching.log_tap import LogTap
+from airflow_autoremed.remediation import pipeline
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.sizes import MIB, format_bytes
 from airflow_autoremed.types import (
@@ -191,9 +191,7 @@ class Ours:
             duration_s=last.outcome.duration_s,
         )
         more = [(Source.EXCEPTION, last.outcome.exception)]
-        decision = remediation.handle(
-            failed, tap, more, LIMITS, lambda cause: self._insight(job, tries, cause)
-        )
+        decision = pipeline.handle(failed, tap, more, LIMITS, lambda cause: self._insight(job, tries, cause))
         return (None if decision.action is Action.STOP else decision.conf), decision
 
     def _insight(self, job: Job, tries: Sequence[Tried], cause: Classification) -> Insight | None:
@@ -236,7 +234,7 @@ def _past(number: int, tried: Tried) -> PastAttempt:
 
 @cache
 def _catalogue() -> Any:
-    from airflow_autoremed.failures import load_catalogue
+    from airflow_autoremed.failures.rules.loading import load_catalogue
 
     return load_catalogue()
 

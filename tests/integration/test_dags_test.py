@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from airflow_autoremed.demo.cluster import SparkCluster
+from airflow_autoremed.demo.expected_outcomes import JUDGED
 from airflow_autoremed.demo.processes import Processes
-from airflow_autoremed.demo.promises import JUDGED
 from airflow_autoremed.history import Store
 from airflow_autoremed.types import Action
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_autoremed.demo.promises import PROMISES
+from airflow_autoremed.demo.expected_outcomes import PROMISES
 
 pytestmark = pytest.mark.integration
 

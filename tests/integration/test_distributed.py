@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.database import Database
-from airflow_autoremed.history.exporting import export
-from airflow_autoremed.history.learning import everything
+from airflow_autoremed.history.db.engine import Database
+from airflow_autoremed.history.export import export
+from airflow_autoremed.history.queries.training_attempts import everything
 from airflow_autoremed.history.records import Beginning, Ending
 from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.ingestion.event_logs import measured
 from airflow_autoremed.learning.examples import TrainingSet, examples
-from airflow_autoremed.learning.parquet import read_examples
+from airflow_autoremed.learning.parquet_examples import read_examples
 from airflow_autoremed.learning.training import train
 from airflow_autoremed.replay import blind, describe, playbook, replay, with_model
 from airflow_autoremed.spark.event_log_files import EventLogError, find_event_logs
 from airflow_autoremed.types import Action, Classification, Decision, Limits, Mode, Prices, Restartable
-from tests.unit.test_learning_families import history
+from tests.unit.learning.test_families import history
 
 pytestmark = pytest.mark.integration
 

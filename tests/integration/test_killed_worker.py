@@ -21,11 +21,12 @@ from typing import Any
 import pytest
 
 from airflow_autoremed import remediate
-from tests.unit.conftest import HEAP_OOM, TaskInstance, Try, forget
+from airflow_autoremed.failures.matching.matcher import LogMatcher
+from tests.support.tasks import HEAP_OOM, TaskInstance, Try, forget
 
 _OURS = tuple(
     f"{os.sep}airflow_autoremed{os.sep}{room}"
-    for room in ("airflow/", "history/", "patching/", "platforms/", "remediation.py")
+    for room in ("airflow/", "history/", "patching/", "platforms/", "remediation/")
 )
 
 _fork = multiprocessing.get_context("fork")
@@ -141,11 +142,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def warm() -> None:
     """Import in this process what every worker would import again."""
-    from airflow_autoremed.failures import load_catalogue
+    from airflow_autoremed.failures.rules.loading import load_catalogue
 
-    for module in ("airflow_autoremed.history.patches", "airflow_autoremed.patching"):
+    for module in ("airflow_autoremed.history.queries.patch_life", "airflow_autoremed.patching"):
         importlib.import_module(module)
-    load_catalogue().matcher()
+    LogMatcher(load_catalogue())
 
 
 @pytest.mark.integration

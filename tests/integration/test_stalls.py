@@ -18,12 +18,12 @@ import pytest
 os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
-from airflow_autoremed.airflow.stall_watch import StallWatch, watched
+from airflow_autoremed.airflow.attempt.stall_watch import StallWatch, watched
 from airflow_autoremed.demo.cluster import SparkCluster
 from airflow_autoremed.demo.processes import Processes
-from airflow_autoremed.failures import load_catalogue
+from airflow_autoremed.failures.matching.log_tap import LogTap
+from airflow_autoremed.failures.rules.loading import load_catalogue
 from airflow_autoremed.failures.stalls import StallKind
-from airflow_autoremed.failures.tap import LogTap
 from airflow_autoremed.platforms.spark_submit import SparkSubmitPlatform
 from airflow_autoremed.recommending import recommend
 from airflow_autoremed.spark.allocation import container

@@ -16,15 +16,16 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from airflow_autoremed.history import Store, StoreError, exporting, keys, maintenance, migrations, readiness
-from airflow_autoremed.history.database import Database, make_engine
-from airflow_autoremed.history.readiness import State
+from airflow_autoremed.history import Store, StoreError, export, migrations, prune
+from airflow_autoremed.history.db import row_keys, schema_state
+from airflow_autoremed.history.db.engine import Database, make_engine
+from airflow_autoremed.history.db.schema_state import State
 from airflow_autoremed.types import Action, AttemptId, Ceilings, Mode
-from tests import stores
 from tests.integration.servers import Door, Server, mariadb, postgres
-from tests.unit import test_history_store as on_sqlite
-from tests.unit.test_history_migrations import alembic_version, differences, state
-from tests.unit.test_history_store import (
+from tests.support import stores
+from tests.unit.history import test_store as on_sqlite
+from tests.unit.history.test_migrations import alembic_version, differences, state
+from tests.unit.history.test_store import (
     NOON,
     TRY_1,
     TRY_2,
@@ -137,7 +138,7 @@ def test_an_earlier_store_is_upgraded_with_its_data(engine: Engine, empty: str, 
     before.pop("autoremed_meta")
     assert migrations.upgrade(engine).version == version
     assert differences(engine) == []
-    assert alembic_version(engine) == [readiness.revision(keys.VERSION)]
+    assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]
     assert stores.content(engine, before) == stores.sorted_rows(before)
     verdict = Store(empty).verdict_for(TRY_2)
     assert verdict is not None
@@ -162,7 +163,7 @@ def test_the_printed_statements_do_the_same(engine: Engine, server: Server, vers
                 connection.exec_driver_sql("\n".join(lines).replace("%", "%%"))
     assert differences(engine) == []
     assert state(engine) is State.CURRENT
-    assert alembic_version(engine) == [readiness.revision(keys.VERSION)]
+    assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]
     assert migrations.sql(engine) == ""
 
 
@@ -422,9 +423,9 @@ def test_what_is_old_is_deleted_in_batches_beside_workers(url: str, store: Store
     begin(other, TRY_1)
     database = Database(url, 5)
     now = on_sqlite.datetime.now(on_sqlite.timezone.utc) + timedelta(seconds=1)
-    expected = maintenance.would_prune(database, "default", now)
+    expected = prune.would_prune(database, "default", now)
     batches: list[int] = []
-    done = maintenance.prune(
+    done = prune.prune(
         database, "default", now, batch=7, on_batch=lambda counts: batches.append(counts.attempts)
     )
     assert done == expected
@@ -440,7 +441,7 @@ def test_the_history_is_exported(url: str, store: Store, tmp_path: Path) -> None
     begin(store, TRY_1)
     decide(store, TRY_1, remediation(), mode=Mode.ACT)
     database = Database(url, 5)
-    exporting.export(database, "default", tmp_path / "out")
+    export.export(database, "default", tmp_path / "out")
     database.close()
     (row,) = parquet.read_table(tmp_path / "out" / "attempts.parquet").to_pylist()
     assert (row["dag_id"], row["started_at"]) == ("etl", NOON)

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_autoremed.replay import Tally, blind, describe, of_task, playbook, replay, with_model
 from airflow_autoremed.types import AttemptId, Limits, Prices, RecordedAttempt, Restartable
-from tests.unit.test_learning_families import history
-from tests.unit.test_optimiser import GIB, Knows
+from tests.unit.learning.test_families import history
+from tests.unit.recommending.test_optimiser import GIB, Knows
 
 HEAP = "spark.executor.memory"
 

@@ -25,8 +25,8 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from airflow_autoremed.history import readiness
-from airflow_autoremed.history.readiness import Readiness, State
+from airflow_autoremed.history.db import schema_state
+from airflow_autoremed.history.db.schema_state import Readiness, State
 from airflow_autoremed.history.records import StoreError
 
 _HERE = Path(__file__).parent
@@ -51,15 +51,15 @@ def upgrade(
     """
     with _one_at_a_time, engine.execution_options(autoremed_writes=True).connect() as connection:
         with connection.begin(), _alone(connection, patience_s, on_wait):
-            found = readiness.look(connection)
+            found = schema_state.look(connection)
             if found.state is State.NEWER:
-                raise StoreError(readiness.advice(found))
+                raise StoreError(schema_state.advice(found))
             if found.state is State.CURRENT:
                 return found
             _limit_lock_waits(connection)
             command.upgrade(_config(connection, _start(found)), "head")
         with connection.begin():
-            after = readiness.look(connection)
+            after = schema_state.look(connection)
         if after.state is not State.CURRENT:
             raise StoreError(f"the upgrade ended, and its tables are {after.state.value} ({after.detail})")
         return found
@@ -75,12 +75,12 @@ def sql(engine: Engine) -> str:
             "it is an SQLite file, which is upgraded by rebuilding tables; run `autoremed db upgrade`"
         )
     with engine.connect() as connection:
-        found = readiness.look(connection)
-        known_to_alembic = inspect(connection).has_table(readiness.ALEMBIC_TABLE)
+        found = schema_state.look(connection)
+        known_to_alembic = inspect(connection).has_table(schema_state.ALEMBIC_TABLE)
     if found.state is State.CURRENT:
         return ""
     if found.state in (State.NEWER, State.HALF_MADE):
-        raise StoreError(readiness.advice(found))
+        raise StoreError(schema_state.advice(found))
     start, out = _start(found), io.StringIO()
     config = _config(None, start, out)
     config.attributes["dialect"] = engine.dialect.name
@@ -93,7 +93,7 @@ def sql(engine: Engine) -> str:
 def _start(found: Readiness) -> str:
     """The revision to go on from. Tables that are half-made are gone through from the beginning."""
     if found.state is State.BEHIND and found.version is not None:
-        return readiness.revision(found.version)
+        return schema_state.revision(found.version)
     return "base"
 
 

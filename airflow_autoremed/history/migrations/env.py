@@ -5,8 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy.schema import CreateTable
 
-from airflow_autoremed.history import readiness
-from airflow_autoremed.history.metrics_table import metadata
+from airflow_autoremed.history.db import schema_state
+from airflow_autoremed.history.db.run_metrics_table import metadata
 from airflow_autoremed.history.migrations import steps
 
 
@@ -15,15 +15,17 @@ def _run() -> None:
     connection = attributes["connection"]
     if connection is None:
         context.configure(
-            dialect_name=attributes["dialect"], literal_binds=True, version_table=readiness.ALEMBIC_TABLE
+            dialect_name=attributes["dialect"], literal_binds=True, version_table=schema_state.ALEMBIC_TABLE
         )
         with context.begin_transaction():
             if attributes["adopt"]:
-                context.execute(CreateTable(readiness.alembic_version))
-                steps.insert(readiness.alembic_version, version_num=attributes["start"])
+                context.execute(CreateTable(schema_state.alembic_version))
+                steps.insert(schema_state.alembic_version, version_num=attributes["start"])
             context.run_migrations()
         return
-    context.configure(connection=connection, target_metadata=metadata, version_table=readiness.ALEMBIC_TABLE)
+    context.configure(
+        connection=connection, target_metadata=metadata, version_table=schema_state.ALEMBIC_TABLE
+    )
     with context.begin_transaction():
         # Where to begin is told by our own table: Alembic's is missing from stores of version 1.
         context.get_context().stamp(context.script, attributes["start"])

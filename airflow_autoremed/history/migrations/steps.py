@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
-from airflow_autoremed.history.readiness import UPGRADING, moment
+from airflow_autoremed.history.db.schema_state import UPGRADING, moment
 
 _META = sa.table("autoremed_meta", sa.column("name", sa.String), sa.column("value", sa.String))
 _MYSQL: dict[str, Any] = {

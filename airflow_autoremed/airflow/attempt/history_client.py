@@ -1,0 +1,317 @@
+"""The worker's way to the store: everything is recorded if it can be, and nothing fails if it cannot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_autoremed.airflow.attempt import handover as handovers
+from airflow_autoremed.airflow.attempt.handover import Handover
+from airflow_autoremed.airflow.guard import warn
+from airflow_autoremed.airflow.options import settings, store_url
+from airflow_autoremed.types import (
+    UNKNOWN,
+    AttemptId,
+    Conf,
+    Decision,
+    EvidenceLine,
+    Patch,
+    RecordedAttempt,
+    TaskRecord,
+)
+
+if TYPE_CHECKING:
+    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
+    from airflow_autoremed.history import Store
+    from airflow_autoremed.history.records import Beginning
+    from airflow_autoremed.history.rows import StandingPatch, Verdict
+
+log = logging.getLogger("airflow_autoremed")
+
+T = TypeVar("T")
+
+_HELD_S = 24 * 3600.0
+"""Seconds after which a try that was lost with its worker no longer counts as holding memory."""
+
+
+class Recorder:
+    """Writes attempts, decisions and outcomes; the first fault is one warning, later ones are silent.
+
+    An attempt is written when it ends, with everything known of it, in place of a row at its start: a successful
+    try must cost next to nothing. Only one that runs with a patch is written at its start too.
+    """
+
+    def __init__(self) -> None:
+        self._store: Store | None = None
+        self._warned = False
+
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def current() -> Recorder:
+        """The recorder of this process."""
+        return Recorder()
+
+    def begin(self, running: RunningAttempt) -> bool:
+        """Record that a patched attempt begins. (Others are recorded when they end.)"""
+
+        def write(store: Store) -> None:
+            store.record(running.attempt, begun=self._begun(store, running))
+
+        return self._try(write)
+
+    def failure(
+        self, running: RunningAttempt, decision: Decision, max_tries: int | None, exception: str = ""
+    ) -> bool:
+        """Record a failed attempt with the decision about it; whether the store took it.
+
+        :param exception: the exception's text, for what is kept of a failure that no rule names.
+        """
+        from airflow_autoremed.airflow.attempt import unclassified
+        from airflow_autoremed.history.rows import Verdict
+
+        excerpt = mask(running.tap.excerpt())
+        nameless = decision.classification.category == UNKNOWN
+        seen = unclassified.look([mask(exception), excerpt]) if nameless else unclassified.Unclassified()
+        verdict = Verdict(
+            _masked(decision),
+            running.mode,
+            excerpt=excerpt,
+            max_tries=max_tries,
+            template=seen.template,
+            template_id=seen.template_id,
+            opinion=seen.opinion,
+        )
+        return self._end(running, succeeded=False, verdict=verdict)
+
+    def lost(
+        self, lost: AttemptId, decision: Decision, running: RunningAttempt, max_tries: int | None
+    ) -> bool:
+        """Record the decision about an attempt that ended without one, made when the next, *running*, begins."""
+        from airflow_autoremed.history.records import Ending
+        from airflow_autoremed.history.rows import Verdict
+
+        def write(store: Store) -> None:
+            store.record(
+                lost,
+                verdict=Verdict(_masked(decision), running.mode, max_tries=max_tries),
+                ended=Ending(succeeded=False, ended_at=datetime.now(timezone.utc)),
+            )
+
+        return self._try(write)
+
+    def success(self, running: RunningAttempt) -> bool:
+        """Record an attempt that succeeded."""
+        return self._end(running, succeeded=True)
+
+    def ended(self, running: RunningAttempt, *, succeeded: bool) -> bool:
+        """Record an attempt about which nothing was decided."""
+        return self._end(running, succeeded=succeeded)
+
+    def handover(self, attempt: AttemptId) -> Handover | None:
+        """What the store knows of the tries before *attempt*."""
+
+        def read(store: Store) -> Handover | None:
+            verdict = store.verdict_for(attempt)
+            if verdict is None:
+                return None
+            from airflow_autoremed.patching import to_json
+
+            return Handover(
+                verdict.attempt.try_number,
+                verdict.mode,
+                verdict.category,
+                None if verdict.patch is None else to_json(verdict.patch),
+                store.past_attempts(attempt),
+                verdict.max_tries,
+                None if verdict.decided_at is None else verdict.decided_at.timestamp(),
+            )
+
+        return self._ask(read)
+
+    def task_history(self, attempt: AttemptId, most: int) -> tuple[RecordedAttempt, ...]:
+        """Earlier attempts of the task, of other runs too; none where the store cannot be asked."""
+        return self._ask(lambda store: store.task_history(attempt, most)) or ()
+
+    def succeeded(self, attempt: AttemptId) -> bool | None:
+        """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
+        return self._ask(lambda store: store.outcome(attempt))
+
+    def standing_patch(self, attempt: AttemptId, fingerprint: str) -> StandingPatch | None:
+        """The promoted patch that *attempt* begins with, unless it has expired by now."""
+        rules = settings().patches
+
+        def read(store: Store) -> StandingPatch | None:
+            found = store.standing_patch(attempt, fingerprint)
+            if found is None:
+                return None
+            from airflow_autoremed.patching import expired
+            from airflow_autoremed.types import PatchState
+
+            why = expired(rules, since=found.since, last_used=found.last_used, now=datetime.now(timezone.utc))
+            if why is None:
+                return found
+            store.end_patch(found.key, PatchState.EXPIRED, who=_named(attempt), why=why)
+            log.info("[autoremed] The promoted patch of this task has expired: %s.", why)
+            return None
+
+        return None if rules.promote_after < 1 else self._ask(read)
+
+    def patch_rejected(self, key: str, attempt: AttemptId, why: str) -> None:
+        """A patch was refused when it was to be applied: what the task declares today comes first."""
+        from airflow_autoremed.types import PatchState
+
+        self._ask(
+            lambda store: store.end_patch(key, PatchState.SUPERSEDED, who=_named(attempt), why=why) or None
+        )
+
+    def patch_key(self, patch: Patch) -> str | None:
+        """The name of a patch for one task instance in the store."""
+        return self._ask(lambda store: store.patch_key(patch))
+
+    def brake(self, attempt: AttemptId, category: str) -> str | None:
+        """Why no retry of *attempt* may be remediated at present; ``None`` when it may."""
+        brakes = settings().brakes
+        levels = (
+            ("this task", brakes.brake_task, {"dag_id": attempt.dag_id, "task_id": attempt.task_id}),
+            (f"the Dag {attempt.dag_id}", brakes.brake_dag, {"dag_id": attempt.dag_id}),
+            (f"{category} in this deployment", brakes.brake_category, {"category": category}),
+        )
+        wanted = [(whose, most, where) for whose, most, where in levels if most is not None]
+
+        def read(store: Store) -> str | None:
+            from airflow_autoremed.history.rows import OutcomesOf
+            from airflow_autoremed.patching import paused
+
+            now = datetime.now(timezone.utc)
+            found = store.remediated_outcomes(*(OutcomesOf(most, **where) for _, most, where in wanted))
+            for (whose, most, _), outcomes in zip(wanted, found, strict=True):
+                why = paused(outcomes, most, brakes.brake_pause, now)
+                if why is not None:
+                    return f"Remediation of {whose} pauses: {why}."
+            return None
+
+        return self._ask(read) if wanted else None
+
+    def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        """Why *attempt* may not hold *extra_bytes* beyond what its task declares; ``None`` when it may.
+
+        Where a ceiling is set and the store cannot be asked, it may not: a ceiling that does not hold is none.
+        """
+        ceilings = settings().ceilings
+        if extra_bytes <= 0 or ceilings == type(ceilings)():
+            return None
+        answer: list[str | None] = []
+        self._try(
+            lambda store: answer.append(store.grant(attempt, extra_bytes, held_s=_HELD_S, ceilings=ceilings))
+        )
+        return answer[0] if answer else "the store, which knows what other tries hold, cannot be asked"
+
+    def _end(self, running: RunningAttempt, *, succeeded: bool, verdict: Verdict | None = None) -> bool:
+        from airflow_autoremed.history.records import Ending
+        from airflow_autoremed.spark.allocation import gib_seconds
+
+        duration = running.duration_s
+        ended = Ending(
+            succeeded,
+            datetime.now(timezone.utc),
+            round(duration, 3),
+            round(gib_seconds(running.effective, duration), 3),
+        )
+
+        def write(store: Store) -> None:
+            news = store.record(
+                running.attempt,
+                begun=self._begun(store, running),
+                verdict=verdict,
+                ended=ended,
+                rules=settings().patches,
+                judge=_judge,
+            )
+            for sentence in news:
+                log.info("[autoremed] %s", sentence)
+
+        return self._try(write)
+
+    def _begun(self, store: Store, running: RunningAttempt) -> Beginning:
+        from airflow_autoremed.history.records import Beginning
+
+        baseline = _masked_conf(running.baseline)
+        return Beginning(
+            running.attempt,
+            baseline=baseline,
+            effective=_masked_conf(running.effective) if running.patched else baseline,
+            operator=type(running.operator).__name__,
+            started_at=running.started_at,
+            patched=running.patched,
+            fingerprint=running.fingerprint,
+            patch_key=running.patch_key,
+        )
+
+    def _ask(self, question: Callable[[Store], T | None]) -> T | None:
+        """The answer of the store; ``None`` also when it has none to give."""
+        answers: list[T | None] = []
+        self._try(lambda store: answers.append(question(store)))
+        return answers[0] if answers else None
+
+    def _try(self, work: Callable[[Store], None]) -> bool:
+        try:
+            if self._store is None:
+                from airflow_autoremed.history import Store
+
+                configured = settings()
+                self._store = Store(
+                    store_url(), deployment=configured.deployment, deadline_s=configured.store_deadline
+                )
+            work(self._store)
+        except Exception as error:  # noqa: BLE001 - history is worth having, never worth a task
+            if not self._warned:
+                warn("using the store", error)
+            self._warned = True
+            return False
+        self._warned = False
+        return True
+
+
+def _judge(what: str, record: TaskRecord) -> tuple[bool, str]:
+    """The policy of promotion, as the store asks for it within its transaction."""
+    from airflow_autoremed.patching import worth_keeping, worth_promoting
+
+    return worth_promoting(record, settings().patches) if what == "promote" else worth_keeping(record)
+
+
+def _named(attempt: AttemptId) -> str:
+    from airflow_autoremed.history.records import name_of
+
+    return name_of(attempt)
+
+
+def _masked(decision: Decision) -> Decision:
+    cause = decision.classification
+    lines = tuple(EvidenceLine(line.number, mask(line.text), line.source) for line in cause.lines)
+    return replace(
+        decision,
+        conf=_masked_conf(decision.conf),
+        reason=mask(decision.reason),
+        classification=replace(cause, lines=lines, runners_up=()),
+    )
+
+
+def _masked_conf(conf: Conf) -> dict[str, str]:
+    resources = handovers.resource_settings(conf)
+    return {key: value if key in resources else _mask_value(key, value) for key, value in conf.items()}
+
+
+def _mask_value(key: str, value: str) -> str:
+    words = ("password", "secret", "token", "credential", "key", "passphrase")
+    return "***" if any(word in key.lower() for word in words) else mask(value)
+
+
+def mask(value: Any) -> str:
+    from airflow_autoremed.airflow.compat import redact
+    from airflow_autoremed.redaction import mask_secrets
+
+    return mask_secrets(str(redact(str(value))))

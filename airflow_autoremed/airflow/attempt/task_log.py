@@ -1,0 +1,87 @@
+"""What the task log says, in a few plain lines."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_autoremed.types import Action, AttemptId, Decision, EvidenceLine, Mode, PastAttempt
+
+if TYPE_CHECKING:
+    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
+
+log = logging.getLogger("airflow_autoremed")
+
+_VERDICTS = {
+    Action.REMEDIATE: "retry with a better configuration",
+    Action.STOP: "stop, the remaining retries are skipped",
+    Action.LEAVE_ALONE: "leave it to Airflow's own retry rules",
+}
+_MOST_LINES = 3
+_LONGEST_LINE = 300
+
+
+def decided(attempt: AttemptId, decision: Decision, mode: Mode) -> None:
+    """Why the try failed and what follows."""
+    cause = decision.classification
+    log.info("[autoremed] Try %d failed: %s", attempt.try_number, cause.category)
+    for line in cause.lines[:_MOST_LINES]:
+        log.info("[autoremed]   %s: %s", _where(line), line.text.strip()[:_LONGEST_LINE])
+    label = "Decision" if mode is Mode.ACT else "Decision (shadow mode, nothing is changed)"
+    log.info("[autoremed] %s: %s. %s", label, _VERDICTS[decision.action], decision.reason)
+    for key, (before, after) in sorted(decision.changes.items()):
+        log.info("[autoremed]   %s: %s -> %s", key, before or "(not set)", after)
+    if cause.hint and decision.action is not Action.REMEDIATE:
+        log.info("[autoremed] Hint: %s", cause.hint)
+
+
+def patch_applied(attempt: AttemptId, origin: str, category: str, running: RunningAttempt) -> None:
+    """The try runs with a patch: that of an earlier try, or the one that was promoted."""
+    log.info("[autoremed] Try %d runs with the patch %s (%s):", attempt.try_number, origin, category)
+    for key, value in sorted(running.effective.items()):
+        if running.baseline.get(key) != value:
+            log.info("[autoremed]   %s: %s -> %s", key, running.baseline.get(key, "(not set)"), value)
+
+
+def cleared(attempt: AttemptId, from_try: int) -> None:
+    """Somebody cleared the task since the verdict."""
+    log.info(
+        "[autoremed] The task was cleared after try %d; try %d runs as declared, without the patch of that time",
+        from_try,
+        attempt.try_number,
+    )
+
+
+def patch_rejected(attempt: AttemptId, reason: str) -> None:
+    """The try runs with its declared configuration although there was a patch."""
+    log.warning(
+        "[autoremed] Try %d runs with its declared configuration; the stored patch was not applied: %s",
+        attempt.try_number,
+        reason,
+    )
+
+
+def reconnected(attempt: AttemptId) -> None:
+    """The patch was written to the operator, but the operator took up a run that had begun without it."""
+    log.warning(
+        "[autoremed] Try %d took up the run that an earlier try had begun: its patch was not applied",
+        attempt.try_number,
+    )
+
+
+def platform_retries(sentence: str) -> None:
+    """The platform reruns the application by itself, with the old configuration, before Airflow hears of it."""
+    log.info("[autoremed] Note: %s", sentence)
+
+
+def healed(attempt: AttemptId, past: tuple[PastAttempt, ...]) -> None:
+    """The patched try succeeded."""
+    if not past:
+        log.info("[autoremed] Try %d succeeded with the promoted patch", attempt.try_number)
+        return
+    causes = ", ".join(dict.fromkeys(p.category for p in past if p.category))
+    log.info("[autoremed] Try %d succeeded with the patch: healed (%s)", attempt.try_number, causes)
+
+
+def _where(line: EvidenceLine) -> str:
+    return f"{line.source.value} line {line.number}"

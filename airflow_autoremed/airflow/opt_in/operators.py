@@ -1,0 +1,51 @@
+"""Operators that are opted in from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+
+from airflow_autoremed.airflow.opt_in.attach import remediate
+from airflow_autoremed.types import Mode
+
+
+class RemediatedSparkSubmitOperator(SparkSubmitOperator):
+    """A ``SparkSubmitOperator`` that heals itself on its retry.
+
+    :param remediation_mode: ``act``, ``shadow`` or ``off``; default: the deployment's.
+    :param remediation_limits: caps such as ``{"max_container_memory": "16g"}`` over the deployment's.
+    :param remediation_stall_timeout: end a try that waited so long without progress, such as ``"15m"``; default:
+        the deployment's.
+    :param remediation_retry_budget: retries beyond ``retries``, for failures that another configuration cures;
+        default: the deployment's.
+    :param remediation_objective: what a trained model's answers are weighed by, over the deployment's.
+
+    Every other argument is the provider's.
+    """
+
+    def __init__(
+        self,
+        *,
+        remediation_mode: str | Mode | None = None,
+        remediation_limits: Mapping[str, Any] | None = None,
+        remediation_stall_timeout: str | float | None = None,
+        remediation_retry_budget: int | None = None,
+        remediation_objective: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.remediation_mode = remediation_mode
+        self.remediation_limits = remediation_limits
+        self.remediation_stall_timeout = remediation_stall_timeout
+        self.remediation_retry_budget = remediation_retry_budget
+        self.remediation_objective = remediation_objective
+        remediate(
+            self,
+            mode=remediation_mode,
+            limits=remediation_limits,
+            stall_timeout=remediation_stall_timeout,
+            retry_budget=remediation_retry_budget,
+            objective=remediation_objective,
+        )

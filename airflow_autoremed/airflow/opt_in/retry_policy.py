@@ -1,0 +1,116 @@
+"""The retry policy for Airflow 3.3 and newer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_autoremed.airflow.compat import HAS_RETRY_POLICY, RetryPolicy
+from airflow_autoremed.airflow.guard import log
+from airflow_autoremed.airflow.opt_in.lazy_lifecycle import lifecycle
+from airflow_autoremed.airflow.options import Options
+from airflow_autoremed.types import Action, Mode
+
+if not HAS_RETRY_POLICY:
+    raise ImportError(
+        "AutoRemediationPolicy needs the retry policies of Airflow 3.3 or newer; on this version write "
+        "remediate(task), which does the same through the task's execute."
+    )
+
+if TYPE_CHECKING:
+    from airflow.sdk import RetryDecision
+
+
+class AutoRemediationPolicy(RetryPolicy):
+    """Asked by Airflow, in the worker, whether a failed try is retried.
+
+    An author's own policy keeps its meaning: where it says *fail*, the task fails, and its delay is the delay of
+    the retry. Ours adds that a doomed task is not retried, and that a curable one is retried with a patch.
+
+    :param author: the task's own retry policy, asked first.
+    :param mode: ``act``, ``shadow`` or ``off``; default: the deployment's.
+    :param limits: caps such as ``{"max_container_memory": "16g"}`` over the deployment's.
+    :param stall_timeout: end a try that has waited so long without progress, such as ``"15m"``; default: the
+        deployment's.
+    :raises SettingsError: for a value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        author: RetryPolicy | None = None,
+        *,
+        mode: str | Mode | None = None,
+        limits: Mapping[str, Any] | None = None,
+        stall_timeout: str | float | None = None,
+    ) -> None:
+        if author is not None and not isinstance(author, RetryPolicy):
+            raise TypeError(
+                f"AutoRemediationPolicy(author=...) is a {type(author).__name__}; "
+                "pass the RetryPolicy the task had, or nothing"
+            )
+        self.author = author
+        self.options = Options.checked(mode, limits, stall_timeout, where="AutoRemediationPolicy")
+
+    def with_options(self, options: Options) -> AutoRemediationPolicy:
+        """The same policy with options that are checked already."""
+        self.options = options
+        return self
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Any = None,
+    ) -> RetryDecision:
+        """Decide about the try that failed with *exception*; never raises."""
+        from airflow.sdk import RetryAction, RetryDecision
+
+        theirs = self._ask_author(exception, try_number, max_tries, context)
+        if context is None:
+            return theirs
+        final = theirs.action is RetryAction.FAIL
+        ours = lifecycle.after_failure(
+            context,
+            exception,
+            self.options,
+            retries_left=0 if final else max(0, max_tries - try_number + 1),
+        )
+        if ours is None or final or ours.action is Action.LEAVE_ALONE:
+            return theirs
+        if ours.action is Action.STOP:
+            return RetryDecision.fail(reason=ours.reason)
+        return RetryDecision.retry(delay=theirs.retry_delay, reason=ours.reason)
+
+    def _ask_author(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Any
+    ) -> RetryDecision:
+        from airflow.sdk import RetryDecision
+
+        if self.author is None:
+            return RetryDecision.default()
+        try:
+            return self.author.evaluate(exception, try_number, max_tries, context)
+        except Exception:  # noqa: BLE001 - see below
+            # What Airflow itself does with a policy that raises.
+            log.exception("Retry policy evaluation failed, falling back to default behaviour")
+            return RetryDecision.default()
+
+    def serialize(self) -> dict[str, Any]:
+        """The policy as JSON: its options (the author's policy serialises itself)."""
+        mode = self.options.mode
+        return {
+            "mode": None if mode is None else mode.value,
+            "limits": dict(self.options.limits),
+            "stall_timeout": self.options.stall_timeout,
+            "own_retries": self.options.own_retries,
+            "objective": dict(self.options.objective),
+        }
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> AutoRemediationPolicy:
+        """The policy that :meth:`serialize` wrote, without the author's."""
+        policy = cls(mode=data["mode"], limits=data["limits"], stall_timeout=data["stall_timeout"])
+        kept = {"own_retries": data["own_retries"], "objective": data.get("objective", {})}
+        return policy.with_options(replace(policy.options, **kept))

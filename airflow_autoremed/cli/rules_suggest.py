@@ -1,0 +1,547 @@
+"""``autoremed rules suggest`` and ``autoremed rules learn``: what becomes of failures that no rule names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from airflow_autoremed import settings
+from airflow_autoremed.cli import store_access
+from airflow_autoremed.cli.history import StoreOption
+from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.history.rows import HistoryRow
+from airflow_autoremed.types import UNKNOWN, AttemptId, Classification, Source
+
+if TYPE_CHECKING:
+    from airflow_autoremed.failures.error_templates import FailedTry, TemplateCount
+    from airflow_autoremed.failures.rules.catalogue import Catalogue
+    from airflow_autoremed.failures.rules.drafting import Draft, HealthyText, Hint, Judge, RuleExamples
+    from airflow_autoremed.learning.text_training import Example
+
+T = TypeVar("T")
+
+_CANNOT = 2
+"""Exit code: something that was asked for cannot be used."""
+_NOTHING = 1
+"""Exit code: there is nothing to learn from."""
+
+_ATTEMPTS = 5000
+"""Latest attempts that are looked at. Their excerpts are of 16 KB at most."""
+_LONGEST_LINE = 64 * 1024
+"""Characters that a line of a log file is read in at most."""
+_EVIDENCE = 300
+"""Last lines of a log file that are shown to the text model."""
+
+FromOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--from", help="Logs of failed applications (plain or .gz) instead of the history; repeatable."
+    ),
+]
+HealthyOption = Annotated[
+    list[Path] | None,
+    typer.Option("--healthy", help="Logs of applications that succeeded: no rule may match; repeatable."),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", help="Directory of the text model, if not the one in AIRFLOW_HOME."),
+]
+
+
+# -------------------------------------------------------------------------------------------------------- suggest
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """One unclassified failure, with how to look at it again."""
+
+    tried: FailedTry
+    texts: tuple[str, ...]
+    path: Path | None = None
+
+    def judge(self, catalogue: Catalogue) -> Classification:
+        from airflow_autoremed.failures.matching.classify import classify_file, classify_texts
+
+        if self.path is not None:
+            return classify_file(catalogue, self.path)
+        return classify_texts(catalogue, [(None, text) for text in self.texts])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was looked through."""
+
+    failures: list[_Failure]
+    healthy: list[HealthyText]
+    where: str
+    named: int
+    """Failures that a rule names by now."""
+    speechless: int
+    """Unclassified ones in which no line looks like a failure."""
+
+
+def suggest(
+    files: FromOption = None,
+    healthy: HealthyOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many rules.")] = 10,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write the rules to, instead of printing them."),
+    ] = None,
+    model: ModelOption = None,
+    store_url: StoreOption = None,
+) -> None:
+    """Draft rules for the failures that no rule names, those that cost most first.
+
+    Each is checked against the failures that it must match and the healthy logs that it must not. Look through them,
+    choose the categories, and put the file into [autoremed] rules_paths.
+    """
+    from airflow_autoremed.failures.error_templates import costliest
+    from airflow_autoremed.failures.rules.drafting import RuleExamples
+    from airflow_autoremed.failures.rules.loading import load_catalogue
+    from airflow_autoremed.failures.rules.rule import CatalogueError
+
+    if output is not None and output.exists():
+        _fail(f"{output} exists already; name another file, or remove it first")
+    try:
+        catalogue = load_catalogue(settings.load().rules_paths)
+    except (settings.SettingsError, CatalogueError) as error:
+        _fail(str(error))
+    checks = [*_shipped(), *_logs(healthy or ())]
+    found = _of_files(files, catalogue) if files else _of_history(store_url, catalogue)
+    counts = costliest(failure.tried for failure in found.failures)
+    examples = RuleExamples(catalogue.rules) if counts else None
+    blocks = []
+    ready = 0
+    for number, count in enumerate(_with_progress(counts[:limit], "drafting", 5), start=1):
+        mine = [failure for failure in found.failures if failure.tried.template.id == count.template.id]
+        block, is_ready = _block(number, count, mine, catalogue, [*checks, *found.healthy], model, examples)
+        blocks.append(block)
+        ready += is_ready
+    _report(found, len(counts), len(blocks), ready)
+    if not blocks:
+        return
+    text = _HEADER + "\n" + "\n".join(blocks)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _fail(f"{output} cannot be written: {error.strerror or error}")
+    typer.echo(f"Written to {output}. Check it with: autoremed rules check {output}", err=True)
+
+
+_HEADER = """\
+# Rules for failures that no rule names yet, drafted by `autoremed rules suggest`; the costliest first.
+# Before they are used: choose each category, and give the summary your own words. `restartable: as_is` leaves
+# retries as they are; write `no` to end them, or `with_changes` to let the configuration be changed. The examples are
+# the masked lines: they give nothing away. They are last resorts (rank below 30): the rules in force come first.
+"""
+
+
+def _block(
+    number: int,
+    count: TemplateCount,
+    failures: Sequence[_Failure],
+    catalogue: Catalogue,
+    healthy: Sequence[HealthyText],
+    model: Path | None,
+    examples: RuleExamples | None,
+) -> tuple[str, bool]:
+    """One rule with what there is to say about it, as YAML; a rule that is not ready is commented out."""
+    from airflow_autoremed.failures.rules.drafting import draft
+
+    made = draft(count.template, catalogue, healthy, _hint(model, failures))
+    not_ready = made.not_ready
+    said = [f"{number}. {_cost(count)}", f"tasks: {_tasks(count)}", f"line: {_one_line(count.template.text)}"]
+    said.append(f"category: {made.category.category}, {made.category.why}; yours to choose")
+    nearest = examples.nearest(count.template) if examples is not None else None
+    if nearest is not None:
+        said.append(f"a rule that reads like it: {nearest.id} ({nearest.category})")
+    if made.rule is not None:
+        matched, missed = _tried(made, failures)
+        said.append(
+            f"matches {matched} of {len(failures)} of its failures; {len(healthy)} healthy texts checked"
+        )
+        if missed:
+            said.append(f"missed: {', '.join(missed)}")
+        if not matched:
+            not_ready = not_ready or "it matches none of its failures"
+    said.extend(made.notes)
+    if not_ready:
+        said.append(f"NOT READY: {not_ready}")
+    comment = "".join(f"# {line}\n" for line in said)
+    entry = made.yaml
+    if not_ready:
+        entry = "".join(f"# {line}\n" for line in entry.splitlines())
+    return comment + entry, not not_ready
+
+
+def _tried(made: Draft, failures: Sequence[_Failure]) -> tuple[int, list[str]]:
+    """How many failures the rule names, and the tasks of up to three that it does not."""
+    from airflow_autoremed.failures.rules.catalogue import Catalogue
+
+    if made.rule is None:
+        return 0, []
+    alone = Catalogue((made.rule,))
+    missed = [failure.tried.task for failure in failures if failure.judge(alone).rule is None]
+    return len(failures) - len(missed), [_one_line(task) for task in missed[:3]]
+
+
+def _hint(model: Path | None, failures: Sequence[_Failure]) -> Hint | None:
+    from airflow_autoremed.failures.rules.drafting import Hint
+    from airflow_autoremed.learning.text_model import model_directory, second_opinion
+    from airflow_autoremed.taxonomy import CATEGORIES
+
+    opinion = second_opinion(model or model_directory(), failures[0].texts)
+    if opinion is None or not opinion.above_bar or opinion.category not in CATEGORIES:
+        return None
+    return Hint(opinion.category, f"the text model's opinion ({opinion.confidence:.2f}, above its bar)")
+
+
+def _cost(count: TemplateCount) -> str:
+    parts = [f"{count.count} failure{'s' if count.count > 1 else ''}"]
+    if count.gib_seconds:
+        parts.append(f"{count.gib_seconds:,.0f} GiB-seconds lost")
+    if count.retries:
+        parts.append(f"{count.retries_succeeded} of {count.retries} retries with nothing changed succeeded")
+    return "; ".join(parts)
+
+
+def _tasks(count: TemplateCount) -> str:
+    shown = ", ".join(f"{_one_line(task)} ({times})" for task, times in count.tasks[:3])
+    return shown + (f" and {len(count.tasks) - 3} more" if len(count.tasks) > 3 else "")
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _report(found: _Found, templates: int, shown: int, ready: int) -> None:
+    """On stderr: the rules alone go to stdout."""
+    unclassified = len(found.failures) + found.speechless
+    parts = [f"{unclassified} unclassified failure{'' if unclassified == 1 else 's'} in {found.where}"]
+    if found.failures:
+        parts.append(
+            f"of {templates} kind{'' if templates == 1 else 's'}, {shown} shown, {ready} ready to use"
+        )
+    if found.speechless:
+        parts.append(f"{found.speechless} in which no line says what failed")
+    if found.named:
+        parts.append(f"{found.named} that a rule names by now")
+    typer.echo("; ".join(parts) + ".", err=True)
+
+
+# ------------------------------------------------------------------------------------------------------- evidence
+
+
+def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
+    from airflow_autoremed.failures.error_templates import FailedTry, error_template
+    from airflow_autoremed.failures.matching.classify import classify_texts
+    from airflow_autoremed.failures.rules.drafting import HealthyText
+
+    rows, where = read_history(store_url)
+    retries = plain_retries(rows)
+    failures, healthy = [], []
+    named = speechless = 0
+    for row in _with_progress(rows, "reading", 500):
+        if row.succeeded and row.excerpt:
+            healthy.append(HealthyText(_named(row.attempt), _judge_of_text(row.excerpt)))
+        if row.category != UNKNOWN:
+            continue
+        texts = evidence(row)
+        if classify_texts(catalogue, [(None, text) for text in texts]).category != UNKNOWN:
+            named += 1
+            continue
+        template = error_template(texts)
+        if template is None:
+            speechless += 1
+            continue
+        tried = FailedTry(template, _task(row.attempt), row.gib_seconds, retries.get(row.attempt))
+        failures.append(_Failure(tried, texts))
+    return _Found(failures, healthy, where, named, speechless)
+
+
+def read_history(store_url: str | None) -> tuple[list[HistoryRow], str]:
+    """The latest attempts, latest first, and how their store is called. A store that is not there yet has none."""
+    from airflow_autoremed.history.db.schema_state import State
+
+    try:
+        configured = settings.load()
+        url = store_url or store_access.store_url(configured)
+        store = Store(url, deployment=configured.deployment, deadline_s=configured.store_deadline)
+        if store_access.look_at(url, configured.store_deadline).state is State.ABSENT:
+            return [], store.name
+        try:
+            return store.recent(_ATTEMPTS), store.name
+        finally:
+            store.close()
+    except (StoreError, ValueError) as error:
+        _fail(str(error))
+
+
+def evidence(row: HistoryRow) -> tuple[str, ...]:
+    """The texts of a failure that the history keeps: the deciding lines where there are any, and the excerpt."""
+    lines = "\n".join(line.text for line in row.lines)
+    return tuple(text for text in (lines, row.excerpt) if text)
+
+
+def plain_retries(rows: Iterable[HistoryRow]) -> dict[AttemptId, bool]:
+    """Of each attempt that a retry with the same configuration followed, whether that succeeded."""
+    known = {row.attempt: row for row in rows}
+    ends: dict[AttemptId, bool] = {}
+    for attempt, row in known.items():
+        following = known.get(
+            AttemptId(
+                attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index, attempt.try_number + 1
+            )
+        )
+        if following is None or following.succeeded is None or row.succeeded:
+            continue
+        if row.operator is None or following.operator is None:  # it is not known what they ran with
+            continue
+        if dict(following.effective) == dict(row.effective):
+            ends[attempt] = following.succeeded
+    return ends
+
+
+def _of_files(paths: Sequence[Path], catalogue: Catalogue) -> _Found:
+    from airflow_autoremed.failures.error_templates import FailedTry, error_template
+    from airflow_autoremed.failures.matching.classify import classify_file
+
+    failures = []
+    named = speechless = 0
+    for path in _with_progress(paths, "reading", 10):
+        try:
+            if classify_file(catalogue, path).category != UNKNOWN:
+                named += 1
+                continue
+            template = error_template([_lines(path)])
+            tail = _tail(path)
+        except OSError as error:
+            _fail(f"{path} cannot be read: {error.strerror or error}")
+        if template is None:
+            speechless += 1
+            continue
+        failures.append(_Failure(FailedTry(template, path.name), (tail,), path))
+    return _Found(failures, [], f"{len(paths)} log{'' if len(paths) == 1 else 's'}", named, speechless)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a log, plain or gzip, the longest of them in pieces; what is damaged of an archive is left out."""
+    import gzip
+    import zlib
+
+    with path.open("rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
+    opened: Any = gzip.open if packed else open
+    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
+        try:
+            while line := file.readline(_LONGEST_LINE):
+                yield line.rstrip("\r\n")
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            return
+
+
+def _tail(path: Path) -> str:
+    from collections import deque
+
+    return "\n".join(deque((line[:2000] for line in _lines(path)), maxlen=_EVIDENCE))
+
+
+def _shipped() -> list[HealthyText]:
+    from airflow_autoremed.failures.rules.drafting import HEALTHY_LINES, HealthyText
+
+    try:
+        text = HEALTHY_LINES.read_text(encoding="utf-8")
+    except OSError as error:
+        _fail(f"{HEALTHY_LINES} cannot be read ({error}); reinstall airflow-autoremed")
+    return [HealthyText("the healthy lines of this package", _judge_of_text(text))]
+
+
+def _logs(paths: Iterable[Path]) -> list[HealthyText]:
+    """A directory stands for the files in it."""
+    from airflow_autoremed.failures.rules.drafting import HealthyText
+
+    files: list[Path] = []
+    for path in paths:
+        files.extend(sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path])
+    return [HealthyText(str(file), _judge_of_file(file)) for file in files]
+
+
+def _judge_of_file(path: Path) -> Judge:
+    from airflow_autoremed.failures.matching.classify import classify_file
+
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        _fail(f"{path} cannot be read: {error.strerror or error}")
+    return lambda catalogue: classify_file(catalogue, path)
+
+
+def _judge_of_text(text: str) -> Judge:
+    from airflow_autoremed.failures.matching.classify import classify_texts
+
+    return lambda catalogue: classify_texts(catalogue, [(Source.DRIVER_LOG, text)])
+
+
+def _task(attempt: AttemptId) -> str:
+    return f"{attempt.dag_id}.{attempt.task_id}"
+
+
+def _named(attempt: AttemptId) -> str:
+    return f"{_task(attempt)} {attempt.run_id} try {attempt.try_number}"
+
+
+def _with_progress(items: Sequence[T], what: str, many: int) -> Iterator[T]:
+    """*items*, with a progress bar in a terminal where there are *many*."""
+    console = Console(stderr=True)
+    if not console.is_terminal or len(items) < many:
+        yield from items
+        return
+    from rich.progress import track
+
+    yield from track(items, description=what, console=console, transient=True)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"autoremed rules: {message}", err=True)
+    raise typer.Exit(_CANNOT)
+
+
+# ---------------------------------------------------------------------------------------------------------- learn
+
+
+def learn(
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            help='More failures, one JSON object a line: {"text": ..., "category": ...}; repeatable.',
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Directory for the model, if not the one in AIRFLOW_HOME."),
+    ] = None,
+    store_url: StoreOption = None,
+) -> None:
+    """Train the text model that gives a second opinion on failures that no rule names.
+
+    It learns from the failures in the history that a rule names, from the examples of all rules, and from the
+    failures given with --from. What it says is recorded; it never overrides a rule.
+    """
+    from airflow_autoremed.failures.rules.loading import load_catalogue
+    from airflow_autoremed.failures.rules.rule import CatalogueError
+    from airflow_autoremed.learning.text_model import model_directory, save
+    from airflow_autoremed.learning.text_training import TooLittleDataError, train_text_model
+
+    try:
+        catalogue = load_catalogue(settings.load().rules_paths)
+    except (settings.SettingsError, CatalogueError) as error:
+        _fail(str(error))
+    rows, where = read_history(store_url)
+    history, rules = _classified(rows), _rule_examples(catalogue)
+    given = [example for path in files or () for example in read_examples(path)]
+    typer.echo(
+        f"{len(history)} failures in {where}, {len(rules)} examples of rules, {len(given)} given failures",
+        err=True,
+    )
+    try:
+        training = train_text_model([*history, *rules, *given])
+    except TooLittleDataError as error:
+        typer.echo(f"autoremed rules learn: {error}", err=True)
+        raise typer.Exit(_NOTHING) from None
+    except ModuleNotFoundError as error:
+        _fail(f"training needs {error.name}: pip install 'airflow-autoremed[learning]'")
+    directory = output or model_directory()
+    try:
+        save(training.model, directory)
+    except OSError as error:
+        _fail(f"{directory} cannot be written: {error.strerror or error}")
+    _tell(training.model.metrics, training.model.bar, directory)
+
+
+def _tell(metrics: Any, bar: float | None, directory: Path) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        f"On failures of rules that it had not seen, it is right in {metrics['accuracy']:.0%} "
+        f"(always the commonest category: {metrics['most_frequent_category']:.0%}), and in "
+        f"{metrics['accuracy_of_the_surest_30_percent']:.0%} of the 30% that it is surest of."
+    )
+    if bar is None:
+        console.print(
+            f"At no confidence is it right in {metrics['target']:.0%}: its opinions are recorded, all below the bar."
+        )
+    else:
+        elsewhere = metrics["right_above_bar_elsewhere"]
+        console.print(
+            f"Above a confidence of {bar:.2f}, which {metrics['above_bar']:.0%} of them have, it is right in "
+            f"{metrics['right_above_bar']:.0%}"
+            + (
+                "."
+                if elsewhere is None
+                else f" ({elsewhere:.0%} where the bar was chosen on other failures)."
+            )
+        )
+    if metrics["left_out"]:
+        console.print("Too few failures to learn: " + ", ".join(metrics["left_out"]))
+    console.print(f"Written to {escape(str(directory))}")
+
+
+def _classified(rows: Iterable[HistoryRow]) -> list[Example]:
+    """Failures that a rule named; the rule is the group, see :class:`Example`."""
+    from airflow_autoremed.learning.text_training import Example
+
+    return [
+        Example("\n".join(evidence(row)), row.category, row.rule)
+        for row in rows
+        if row.category and row.category != UNKNOWN and row.rule and evidence(row)
+    ]
+
+
+def _rule_examples(catalogue: Catalogue) -> list[Example]:
+    from airflow_autoremed.learning.text_training import Example
+
+    return [
+        Example(example, rule.category, rule.id)
+        for rule in catalogue.rules
+        if rule.category != UNKNOWN
+        for example in rule.examples
+    ]
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Labelled failures from a file of JSON lines; a line that cannot be used ends the command with a message."""
+    from airflow_autoremed.learning.text_training import Example
+    from airflow_autoremed.taxonomy import CATEGORIES
+
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{path} cannot be read: {error}")
+    examples = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            plain = json.loads(line)
+        except ValueError:
+            plain = None
+        if not isinstance(plain, dict) or not isinstance(plain.get("text"), str):
+            _fail(f'{path}:{number} is no failure; write {{"text": "...", "category": "..."}}')
+        if plain.get("category") not in CATEGORIES:
+            _fail(
+                f"{path}:{number} has the category {plain.get('category')!r}; write one of {', '.join(CATEGORIES)}"
+            )
+        if plain["category"] != UNKNOWN:
+            examples.append(Example(plain["text"], plain["category"], str(plain.get("group") or "")))
+    return examples

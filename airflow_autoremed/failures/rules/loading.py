@@ -1,0 +1,221 @@
+"""The catalogue: the package's rules and the user's, checked, in order, ready to match."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from airflow_autoremed.failures.rules import compiled_cache, spark_conditions
+from airflow_autoremed.failures.rules.catalogue import Catalogue
+from airflow_autoremed.failures.rules.outcome_signs import Sign, make_signs
+from airflow_autoremed.failures.rules.rule import CatalogueError, InvalidRuleError, Rule, RuleError, make_rule
+
+CATALOGUE_DIR = Path(__file__).parents[1] / "catalogue"
+_ENTRY = re.compile(r"^- ", re.MULTILINE)
+
+
+def load_catalogue(rules_paths: Sequence[Path | str] = ()) -> Catalogue:
+    """The package's rules with the user's in front, cached per process.
+
+    :param rules_paths: files or directories with rules of the user's. A broken rule is reported in
+        :attr:`Catalogue.warnings` and left out.
+    :raises CatalogueError: the package's own rules cannot be read.
+    """
+    return _load(tuple(Path(path).expanduser() for path in rules_paths), _stamp(rules_paths))
+
+
+def _stamp(paths: Sequence[Path | str]) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a user's rule file changes, so that a long-lived process sees it."""
+    stamps = []
+    for file in _files(paths, []):
+        try:
+            state = file.stat()
+        except OSError:
+            continue
+        stamps.append((str(file), state.st_mtime_ns, state.st_size))
+    return tuple(stamps)
+
+
+@lru_cache(maxsize=8)
+def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> Catalogue:
+    ours, signs = _package()
+    errors: list[RuleError] = []
+    users: list[Rule] = []
+    seen: set[str] = set()
+    for file in _files(paths, errors):
+        rules, faults = read_rules(file)
+        errors.extend(faults)
+        for rule in rules:
+            if rule.id in seen:
+                errors.append(
+                    RuleError(rule.path, rule.line, rule.id, "has an id that an earlier rule has; rename one")
+                )
+                continue
+            seen.add(rule.id)
+            users.append(rule.as_users())
+    known = {rule.id for rule in ours}
+    named = frozenset(identifier for identifier in seen if identifier.startswith(spark_conditions.PREFIXES))
+    if named:
+        known.update(spark_conditions.load_conditions().ids())
+    for rule in users:
+        if rule.silence and rule.id not in known:
+            import difflib
+
+            close = difflib.get_close_matches(rule.id, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            errors.append(
+                RuleError(rule.path, rule.line, rule.id, "silences a rule that does not exist" + hint)
+            )
+    kept = [rule for rule in users if not rule.silence]
+    in_force = (*kept, *(rule for rule in ours if rule.id not in seen))
+    return Catalogue(in_force, tuple(errors), signs, conditions=True, silenced=named)
+
+
+@lru_cache(maxsize=1)
+def _package() -> tuple[tuple[Rule, ...], tuple[Sign, ...]]:
+    """The package's rules and the signs, from the cache where it holds them."""
+    files, key = _package_files()
+    kept = compiled_cache.read(key)
+    if kept is not None:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            rules = tuple(
+                Rule.from_dict({**plain, "path": str(CATALOGUE_DIR / plain["path"])})
+                for plain in kept["rules"]
+            )
+            return rules, tuple(map(Sign.from_list, kept["signs"]))
+    rules, signs = _compile(files)
+    compiled_cache.write(key, _as_json(rules, signs))
+    return rules, signs
+
+
+def compiled_package() -> bytes:
+    """The package's catalogue as it is shipped beside the rules, see :mod:`~airflow_autoremed.failures.rules.compiled_cache`.
+
+    :raises CatalogueError: the package's own rules cannot be read.
+    """
+    files, key = _package_files()
+    return compiled_cache.seal(key, _as_json(*_compile(files)))
+
+
+def _package_files() -> tuple[list[Path], str]:
+    files = sorted(CATALOGUE_DIR.glob("*.yaml"))
+    if not files:
+        raise CatalogueError(f"no rules in {CATALOGUE_DIR}; reinstall airflow-autoremed")
+    try:
+        return files, compiled_cache.fingerprint(files)
+    except OSError as error:
+        raise CatalogueError(f"the rules cannot be read ({error}); reinstall airflow-autoremed") from error
+
+
+def _compile(files: Sequence[Path]) -> tuple[tuple[Rule, ...], tuple[Sign, ...]]:
+    by_id: dict[str, Rule] = {}
+    for file in files:
+        for rule in read_rules(file)[0]:
+            by_id.setdefault(rule.id, rule)
+    return tuple(by_id.values()), make_signs()
+
+
+def _as_json(rules: Sequence[Rule], signs: Sequence[Sign]) -> dict[str, Any]:
+    """Plain JSON; paths without the directory, which is another where the package is installed."""
+    return {
+        "rules": [{**rule.to_dict(), "path": Path(rule.path).name} for rule in rules],
+        "signs": [sign.to_list() for sign in signs],
+    }
+
+
+def _files(paths: Iterable[Path | str], errors: list[RuleError]) -> list[Path]:
+    files: list[Path] = []
+    for entry in paths:
+        path = Path(entry).expanduser()
+        if path.is_dir():
+            files.extend(sorted([*path.glob("*.yaml"), *path.glob("*.yml")]))
+        elif path.exists():
+            files.append(path)
+        else:
+            errors.append(
+                RuleError(str(path), 0, "", "does not exist; write a YAML file or a directory of them")
+            )
+    return files
+
+
+def read_rules(path: Path) -> tuple[list[Rule], list[RuleError]]:
+    """All good rules of one file, and what is wrong with the others."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return [], [RuleError(str(path), 0, "", f"cannot be read: {error}")]
+    rules: list[Rule] = []
+    errors: list[RuleError] = []
+    entries = _entries(text, path, errors)
+    for plain, line in entries:
+        try:
+            rules.append(make_rule(plain, path, line))
+        except InvalidRuleError as fault:  # noqa: PERF203 - one broken rule takes no other down
+            identifier = plain.get("id", "") if isinstance(plain, dict) else ""
+            errors.append(RuleError(str(path), line, str(identifier), str(fault)))
+    return rules, errors
+
+
+def _entries(text: str, path: Path, errors: list[RuleError]) -> list[tuple[Any, int]]:
+    """The entries of the list with their lines; one with a YAML error takes no other down."""
+    import yaml
+
+    try:
+        return _parse(text, 0)
+    except yaml.YAMLError as error:
+        pieces = _pieces(text)
+        if len(pieces) < 2:
+            errors.append(_yaml_error(error, path, 0))
+            return []
+    except _NotAListError as error:
+        errors.append(
+            RuleError(str(path), 1, "", f"holds {error}; write a list: every rule begins with '- id: ...'")
+        )
+        return []
+    entries: list[tuple[Any, int]] = []
+    for piece, offset in pieces:
+        try:
+            entries.extend(_parse(piece, offset))
+        except yaml.YAMLError as error:  # noqa: PERF203 - as above
+            errors.append(_yaml_error(error, path, offset))
+        except _NotAListError as error:
+            errors.append(RuleError(str(path), offset + 1, "", f"holds {error}; write '- id: ...'"))
+    return entries
+
+
+class _NotAListError(ValueError):
+    pass
+
+
+def _parse(text: str, offset: int) -> list[tuple[Any, int]]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return []
+        if not isinstance(node, yaml.SequenceNode):
+            raise _NotAListError("a single value or mapping")
+        return [(loader.construct_document(item), item.start_mark.line + offset + 1) for item in node.value]
+    finally:
+        loader.dispose()
+
+
+def _pieces(text: str) -> list[tuple[str, int]]:
+    starts = [match.start() for match in _ENTRY.finditer(text)]
+    ends = [*starts[1:], len(text)] if starts else []
+    return [(text[start:end], text.count("\n", 0, start)) for start, end in zip(starts, ends, strict=True)]
+
+
+def _yaml_error(error: Exception, path: Path, offset: int) -> RuleError:
+    mark = getattr(error, "problem_mark", None)
+    line = offset + mark.line + 1 if mark is not None else offset
+    problem = getattr(error, "problem", None) or str(error)
+    return RuleError(
+        str(path), line, "", f"is not YAML ({problem}); quote texts with ': ' or '#' in single quotes"
+    )

@@ -1,0 +1,441 @@
+"""The life of patches in the tables. Imports SQLAlchemy.
+
+Every function works within the transaction that it is handed, and may be run twice. A change of state is written
+together with who, when and why.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.engine import Connection, Row
+
+from airflow_autoremed.history.db import encoding, row_keys, schema
+from airflow_autoremed.history.db.upsert import put
+from airflow_autoremed.history.queries.promoted_patch import in_force
+from airflow_autoremed.history.records import Judge, name_of
+from airflow_autoremed.types import (
+    ANY,
+    ANY_MAP_INDEX,
+    RIGHT_SIZED,
+    AttemptId,
+    Ceilings,
+    Patch,
+    PatchRules,
+    PatchState,
+    Scope,
+    TaskRecord,
+)
+
+if TYPE_CHECKING:
+    from airflow_autoremed.history.rows import OutcomesOf
+
+_patches, _attempts, _decisions, _outcomes, _grants = (
+    schema.patches,
+    schema.attempts,
+    schema.decisions,
+    schema.outcomes,
+    schema.grants,
+)
+
+_RECENT = 50
+"""Attempts of a task that its record is made of."""
+_IN_USE = (PatchState.PROPOSED.value, PatchState.ACTIVE.value)
+
+
+def propose(
+    connection: Connection,
+    deployment: str,
+    key: str,
+    attempt: AttemptId,
+    patch: Patch,
+    *,
+    category: str,
+    fingerprint: str | None,
+    why: str,
+) -> None:
+    """The patch that was decided upon after *attempt*. Deciding the same again leaves its life as it is."""
+    scope = patch.scope
+    operations = encoding.to_json([dict(operation) for operation in patch.operations])
+    known = connection.execute(select(_patches.c.operations).where(_patches.c.key == key)).scalar()
+    row = {
+        "key": key,
+        "kind": scope.kind,
+        "deployment": deployment,
+        "dag_id": scope.dag_id,
+        "run_id": scope.run_id,
+        "task_id": scope.task_id,
+        "map_index": scope.map_index,
+        "fingerprint": fingerprint or ANY,
+        "from_try": patch.from_try,
+        "operations": operations,
+        "created_at": encoding.to_text(_now()),
+        "category": encoding.clip(category, encoding.MAX_NAME),
+        "state": PatchState.PROPOSED.value,
+        "state_at": encoding.to_text(_now()),
+    }
+    if known == operations:
+        return
+    put(connection, _patches.name, row, keep=("created_at",))
+    _note(connection, key, name_of(attempt), None, PatchState.PROPOSED, why)
+
+
+def promote(
+    connection: Connection, deployment: str, patch: Patch, *, category: str, who: str, why: str
+) -> str:
+    """Put *patch*, whose scope is a task, in force for its coming runs; those in force before are superseded. The
+    key that it has from now on."""
+    scope = patch.scope
+    key = row_keys.digest(
+        deployment, category, scope.dag_id, scope.task_id, scope.map_index, encoding.to_text(_now())
+    )
+    for other in in_force(connection, deployment, scope.dag_id, scope.task_id):
+        if other.map_index == scope.map_index:
+            change(connection, other, PatchState.SUPERSEDED, who, "another patch of the task took its place")
+    now = encoding.to_text(_now())
+    put(
+        connection,
+        _patches.name,
+        {
+            "key": key,
+            "kind": "task",
+            "deployment": deployment,
+            "dag_id": scope.dag_id,
+            "run_id": ANY,
+            "task_id": scope.task_id,
+            "map_index": scope.map_index,
+            "fingerprint": scope.fingerprint,
+            "from_try": patch.from_try,
+            "operations": encoding.to_json([dict(operation) for operation in patch.operations]),
+            "created_at": now,
+            "category": category,
+            "state": PatchState.PROMOTED.value,
+            "state_at": now,
+        },
+    )
+    _note(connection, key, who, None, PatchState.PROMOTED, why)
+    return key
+
+
+def withdraw(connection: Connection, key: str) -> None:
+    """A new decision about the same attempt proposes no patch: forget the one that was never applied."""
+    connection.execute(
+        _patches.delete().where(_patches.c.key == key, _patches.c.state == PatchState.PROPOSED.value)
+    )
+
+
+def applied(connection: Connection, key: str, attempt: AttemptId) -> None:
+    """*attempt* begins, or began, with the patch of that key."""
+    row = _locked(connection, key)
+    if row is None:
+        return
+    _set(connection, key, last_used_at=encoding.to_text(_now()))
+    if row.state == PatchState.PROPOSED.value:
+        change(connection, row, PatchState.ACTIVE, name_of(attempt), "the next try runs with it")
+
+
+def settle(
+    connection: Connection,
+    key: str,
+    attempt: AttemptId,
+    *,
+    succeeded: bool,
+    category: str | None,
+    rules: PatchRules,
+    judge: Judge,
+) -> list[str]:
+    """*attempt*, which ran with the patch of that key, ended.
+
+    :param category: why it failed, where that is known.
+    :return: what happened to the patch that a person wants to read, in sentences.
+    """
+    row = _locked(connection, key)
+    if row is None:
+        return []
+    failed_for_it = not succeeded and category == row.category
+    if succeeded or failed_for_it:
+        _set(connection, key, succeeded=succeeded, settled_at=encoding.to_text(_now()))
+    who = name_of(attempt)
+    if row.state in _IN_USE:
+        return _settle_run(connection, row, attempt, who, succeeded, category, rules, judge)
+    if row.state == PatchState.PROMOTED.value:
+        return _settle_task(connection, row, attempt, who, succeeded, failed_for_it, rules, judge)
+    return []
+
+
+def _settle_run(
+    connection: Connection,
+    row: Row[Any],
+    attempt: AttemptId,
+    who: str,
+    succeeded: bool,
+    category: str | None,
+    rules: PatchRules,
+    judge: Judge,
+) -> list[str]:
+    if not succeeded:
+        if category == row.category:
+            change(
+                connection,
+                row,
+                PatchState.REVOKED,
+                who,
+                f"the patched try failed of the same cause ({category})",
+            )
+        else:
+            why = f"the patched try failed of another cause ({category or 'not known'})"
+            change(connection, row, PatchState.SUPERSEDED, who, why)
+        return []
+    change(connection, row, PatchState.PROVEN, who, "the patched try succeeded")
+    if rules.promote_after < 1:
+        return []
+    promote, why = judge("promote", _record(connection, row, attempt, rules))
+    if not promote:
+        return []
+    scope = _promoted_scope(row, attempt, rules)
+    for other in in_force(connection, row.deployment, row.dag_id, row.task_id):
+        if other.key != row.key and other.map_index == scope.map_index:
+            change(connection, other, PatchState.SUPERSEDED, who, "a newer patch of the task was promoted")
+    proven = _locked(connection, row.key)
+    if proven is None:
+        return []
+    change(connection, proven, PatchState.PROMOTED, who, why)
+    _set(
+        connection,
+        row.key,
+        kind=scope.kind,
+        run_id=scope.run_id,
+        map_index=scope.map_index,
+        fingerprint=scope.fingerprint,
+    )
+    return [f"The patch is promoted, coming runs begin with it: {why}."]
+
+
+def _settle_task(
+    connection: Connection,
+    row: Row[Any],
+    attempt: AttemptId,
+    who: str,
+    succeeded: bool,
+    failed_for_it: bool,
+    rules: PatchRules,
+    judge: Judge,
+) -> list[str]:
+    if row.category == RIGHT_SIZED:
+        if succeeded:
+            return []
+        why = "a run with less than it declares failed"
+    elif failed_for_it:
+        why = f"a run that began with it failed of the cause that it is for ({row.category})"
+    elif succeeded:
+        keep, why = judge("keep", _record(connection, row, attempt, rules))
+        if keep:
+            return []
+    else:
+        return []
+    change(connection, row, PatchState.REVOKED, who, why)
+    return [f"The promoted patch is revoked, coming runs begin as declared: {why}."]
+
+
+def end(connection: Connection, key: str, to: PatchState, who: str, why: str) -> bool:
+    """Take a patch out of force; whether it was in force."""
+    row = _locked(connection, key)
+    if row is None or row.state in (PatchState.EXPIRED, PatchState.REVOKED, PatchState.SUPERSEDED):
+        return False
+    change(connection, row, to, who, why)
+    return True
+
+
+def change(connection: Connection, row: Row[Any], to: PatchState, who: str, why: str) -> None:
+    """Write a change of state with who, when and why."""
+    _set(connection, row.key, state=to.value, state_at=encoding.to_text(_now()))
+    _note(connection, row.key, who, row.state, to, why)
+
+
+def recent_outcomes(connection: Connection, deployment: str, of: OutcomesOf) -> list[tuple[bool, datetime]]:
+    """Whether the last tries that ran patched succeeded and when they ended, latest first."""
+    where = {
+        "deployment": deployment,
+        "dag_id": of.dag_id,
+        "task_id": of.task_id,
+        "category": of.category,
+    }
+    query = (
+        select(_patches.c.succeeded, _patches.c.settled_at)
+        .where(*(_patches.c[name] == value for name, value in where.items() if value is not None))
+        .where(_patches.c.settled_at.is_not(None))
+        .order_by(_patches.c.settled_at.desc())
+        .limit(of.most)
+    )
+    found = []
+    for row in connection.execute(query):
+        moment = encoding.to_moment(row.settled_at)
+        if moment is not None:
+            found.append((bool(row.succeeded), moment))
+    return found
+
+
+def grant(
+    connection: Connection,
+    deployment: str,
+    attempt: AttemptId,
+    extra_bytes: int,
+    held_s: float,
+    ceilings: Ceilings,
+) -> str | None:
+    """Let *attempt* hold more memory than declared, or say why not. Asking again for the same attempt renews it."""
+    _take_turns(connection, deployment)
+    now = _now()
+    key = row_keys.attempt_key(deployment, attempt)
+    held = connection.execute(
+        select(
+            func.coalesce(func.sum(_grants.c.extra_bytes), 0).label("deployment"),
+            func.coalesce(
+                func.sum(case((_grants.c.dag_id == attempt.dag_id, _grants.c.extra_bytes), else_=0)), 0
+            ).label("dag"),
+        ).where(
+            _grants.c.deployment == deployment,
+            _grants.c.held_until > encoding.to_text(now),
+            _grants.c.key != key,
+        )
+    ).one()
+    for ceiling, holds, whose in (
+        (ceilings.max_extra_memory, int(held.deployment), "this deployment"),
+        (ceilings.max_extra_memory_per_dag, int(held.dag), f"the Dag {attempt.dag_id}"),
+    ):
+        if ceiling is not None and holds + extra_bytes > ceiling:
+            return (
+                f"remediated tries of {whose} hold {_gib(holds)} beyond what they declare, and {_gib(extra_bytes)} "
+                f"more would exceed the ceiling of {_gib(ceiling)}"
+            )
+    put(
+        connection,
+        _grants.name,
+        {
+            "key": key,
+            "deployment": deployment,
+            "dag_id": attempt.dag_id,
+            "extra_bytes": extra_bytes,
+            "held_until": encoding.to_text(now + timedelta(seconds=held_s)),
+        },
+    )
+    return None
+
+
+def release(connection: Connection, deployment: str, attempt: AttemptId) -> None:
+    """*attempt* holds nothing any more."""
+    key = row_keys.attempt_key(deployment, attempt)
+    connection.execute(_grants.delete().where(_grants.c.key == key))
+
+
+def _take_turns(connection: Connection, deployment: str) -> None:
+    """Wait until no other transaction of *deployment* adds up what is granted. (SQLite has one writer anyway.)"""
+    # Writing a row locks it until the transaction ends, whether it was there or not.
+    row = {"name": f"grants {row_keys.digest(deployment)[:40]}", "value": "lock"}
+    put(connection, schema.meta.name, row, by=("name",))
+
+
+def _record(connection: Connection, row: Row[Any], attempt: AttemptId, rules: PatchRules) -> TaskRecord:
+    """What the task's last attempts say about the patch."""
+    unpatched = _tries(connection, row, attempt, rules, patched=False)
+    patched = _tries(connection, row, attempt, rules, patched=True)
+    failures = [found for found in unpatched if not found.succeeded and found.category == row.category]
+    proven = select(func.count()).where(
+        _patches.c.deployment == row.deployment,
+        _patches.c.dag_id == row.dag_id,
+        _patches.c.task_id == row.task_id,
+        _patches.c.category == row.category,
+        _patches.c.state.in_((PatchState.PROVEN.value, PatchState.PROMOTED.value)),
+    )
+    if not rules.promote_across_mapped:
+        proven = proven.where(_patches.c.map_index == row.map_index)
+    if rules.promote_same_job_only:
+        proven = proven.where(_patches.c.fingerprint == row.fingerprint)
+    return TaskRecord(
+        proven=int(connection.execute(proven).scalar() or 0),
+        unpatched_tries=len(unpatched),
+        unpatched_failures=len(failures),
+        cost_of_failure=_median_cost(failures),
+        cost_unpatched=_median_cost(found for found in unpatched if found.succeeded),
+        cost_patched=_median_cost(found for found in patched if found.succeeded),
+    )
+
+
+def _tries(
+    connection: Connection, row: Row[Any], attempt: AttemptId, rules: PatchRules, *, patched: bool
+) -> Sequence[Row[Any]]:
+    """The task's last tries that ended, patched or not. Of those not patched only first ones: a later one is the
+    plain retry of a failure, not a run of its own."""
+    query = (
+        select(_decisions.c.category, _outcomes.c.succeeded, _outcomes.c.gib_seconds)
+        .select_from(
+            _attempts.join(_outcomes, _outcomes.c.key == _attempts.c.key).outerjoin(
+                _decisions, _decisions.c.key == _attempts.c.key
+            )
+        )
+        .where(
+            _attempts.c.deployment == row.deployment,
+            _attempts.c.dag_id == row.dag_id,
+            _attempts.c.task_id == row.task_id,
+            _attempts.c.patched.is_(patched),
+        )
+        .order_by(_attempts.c.recorded_at.desc())
+        .limit(_RECENT)
+    )
+    if not patched:
+        query = query.where(_attempts.c.try_number == 1)
+    if not rules.promote_across_mapped:
+        query = query.where(_attempts.c.map_index == attempt.map_index)
+    return list(connection.execute(query))
+
+
+def _promoted_scope(row: Row[Any], attempt: AttemptId, rules: PatchRules) -> Scope:
+    shared = rules.promote_across_mapped and attempt.map_index >= 0
+    return Scope(
+        row.dag_id,
+        ANY,
+        row.task_id,
+        ANY_MAP_INDEX if shared else attempt.map_index,
+        kind="task",
+        fingerprint=row.fingerprint if rules.promote_same_job_only else ANY,
+    )
+
+
+def _locked(connection: Connection, key: str) -> Row[Any] | None:
+    return connection.execute(select(_patches).where(_patches.c.key == key).with_for_update()).first()
+
+
+def _set(connection: Connection, key: str, **values: Any) -> None:
+    connection.execute(_patches.update().where(_patches.c.key == key).values(**values))
+
+
+def _note(
+    connection: Connection, key: str, who: str, before: str | None, after: PatchState, why: str
+) -> None:
+    connection.execute(
+        schema.patch_changes.insert().values(
+            patch_key=key,
+            at=encoding.to_text(_now()),
+            who=encoding.clip(who, encoding.MAX_NAME),
+            from_state=before,
+            to_state=after.value,
+            why=encoding.clip(why, encoding.MAX_REASON),
+        )
+    )
+
+
+def _median_cost(tries: Iterable[Row[Any]]) -> float | None:
+    costs = [found.gib_seconds for found in tries if found.gib_seconds is not None]
+    return statistics.median(costs) if costs else None
+
+
+def _gib(size: int) -> str:
+    return f"{size / 1024**3:.3g} GiB"
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,230 @@
+"""Reading from the tables. Imports SQLAlchemy: loaded only when a store is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.sql import Select
+
+from airflow_autoremed.history.db import encoding, row_keys, schema
+from airflow_autoremed.history.rows import HistoryRow, PatchChange, PatchRow, StoredVerdict
+from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, PatchState, Scope
+
+_attempts, _decisions, _patches, _outcomes = (
+    schema.attempts,
+    schema.decisions,
+    schema.patches,
+    schema.outcomes,
+)
+
+_HISTORY = (
+    _attempts.c.dag_id,
+    _attempts.c.run_id,
+    _attempts.c.task_id,
+    _attempts.c.map_index,
+    _attempts.c.try_number,
+    _attempts.c.operator,
+    _attempts.c.baseline,
+    _attempts.c.effective,
+    _attempts.c.patched,
+    _attempts.c.started_at,
+    _attempts.c.source,
+    _decisions.c.action,
+    _decisions.c.mode,
+    _decisions.c.category,
+    _decisions.c.rule,
+    _decisions.c.reason,
+    _decisions.c.decided_by,
+    _decisions.c.lines,
+    _decisions.c.changes,
+    _decisions.c.excerpt,
+    _decisions.c.template,
+    _decisions.c.opinion,
+    _decisions.c.decided_at,
+    _outcomes.c.succeeded,
+    _outcomes.c.ended_at,
+    _outcomes.c.duration_s,
+    _outcomes.c.gib_seconds,
+)
+
+
+def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -> tuple[PastAttempt, ...]:
+    query = (
+        select(
+            _attempts.c.effective,
+            _attempts.c.try_number,
+            _decisions.c.category,
+            _decisions.c.action,
+            _decisions.c.mode,
+            _outcomes.c.succeeded,
+            _outcomes.c.duration_s,
+        )
+        .select_from(_joined())
+        .where(
+            _attempts.c.instance_key == row_keys.instance_key(deployment, attempt),
+            _attempts.c.try_number < attempt.try_number,
+            # A try whose beginning could not be recorded ran with a configuration that nobody knows.
+            _attempts.c.effective.is_not(None),
+        )
+        .order_by(_attempts.c.try_number)
+    )
+    return tuple(
+        PastAttempt(
+            conf=encoding.to_conf(row.effective),
+            category=row.category,
+            succeeded=bool(row.succeeded),
+            duration_s=row.duration_s,
+            try_number=row.try_number,
+            remediated=(row.action, row.mode) == (Action.REMEDIATE.value, Mode.ACT.value),
+        )
+        for row in connection.execute(query)
+    )
+
+
+def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> StoredVerdict | None:
+    """What was decided about exactly *attempt*."""
+    query = (
+        select(
+            _decisions.c.action,
+            _decisions.c.mode,
+            _decisions.c.reason,
+            _decisions.c.category,
+            _decisions.c.max_tries,
+            _decisions.c.decided_at,
+            _patches.c.kind,
+            _patches.c.dag_id,
+            _patches.c.run_id,
+            _patches.c.task_id,
+            _patches.c.map_index,
+            _patches.c.fingerprint,
+            _patches.c.from_try,
+            _patches.c.operations,
+        )
+        .select_from(_decisions.outerjoin(_patches, _patches.c.key == _decisions.c.key))
+        .where(_decisions.c.key == row_keys.attempt_key(deployment, attempt))
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    patch = None
+    # A patch that was promoted since is no longer this instance's own: it is found as the task's.
+    if row.operations is not None and row.kind == "run":
+        patch = encoding.to_patch(row)
+    return StoredVerdict(
+        attempt,
+        encoding.word(Action, row.action),
+        encoding.word(Mode, row.mode),
+        row.reason,
+        row.category,
+        patch,
+        row.max_tries,
+        encoding.to_moment(row.decided_at),
+    )
+
+
+def outcome(connection: Connection, deployment: str, attempt: AttemptId) -> bool | None:
+    key = row_keys.attempt_key(deployment, attempt)
+    found = connection.execute(select(_outcomes.c.succeeded).where(_outcomes.c.key == key)).scalar()
+    return None if found is None else bool(found)
+
+
+def recent(
+    connection: Connection, deployment: str, limit: int, dag_id: str | None, task_id: str | None
+) -> list[HistoryRow]:
+    query = _history(deployment)
+    if dag_id is not None:
+        query = query.where(_attempts.c.dag_id == dag_id)
+    if task_id is not None:
+        query = query.where(_attempts.c.task_id == task_id)
+    query = query.order_by(_attempts.c.recorded_at.desc(), _attempts.c.try_number.desc()).limit(limit)
+    return [_row(row) for row in connection.execute(query)]
+
+
+def one(
+    connection: Connection, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int
+) -> list[HistoryRow]:
+    key = row_keys.instance_key(deployment, Scope(dag_id, run_id, task_id, map_index))
+    query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
+    return [_row(row) for row in connection.execute(query)]
+
+
+def _history(deployment: str) -> Select[Any]:
+    return select(*_HISTORY).select_from(_joined()).where(_attempts.c.deployment == deployment)
+
+
+def _joined() -> Any:
+    return _attempts.outerjoin(_decisions, _decisions.c.key == _attempts.c.key).outerjoin(
+        _outcomes, _outcomes.c.key == _attempts.c.key
+    )
+
+
+def _row(row: Row[Any]) -> HistoryRow:
+    return HistoryRow(
+        attempt=AttemptId(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number),
+        operator=row.operator,
+        started_at=encoding.to_moment(row.started_at),
+        patched=bool(row.patched),
+        baseline=encoding.to_conf(row.baseline),
+        effective=encoding.to_conf(row.effective),
+        action=None if row.action is None else encoding.word(Action, row.action),
+        mode=None if row.mode is None else encoding.word(Mode, row.mode),
+        category=row.category,
+        rule=row.rule,
+        reason=row.reason,
+        decided_by=row.decided_by,
+        decided_at=encoding.to_moment(row.decided_at),
+        changes=encoding.to_changes(row.changes),
+        lines=encoding.to_lines(row.lines),
+        template=row.template,
+        opinion=encoding.to_object(row.opinion),
+        excerpt=row.excerpt or "",
+        succeeded=None if row.succeeded is None else bool(row.succeeded),
+        ended_at=encoding.to_moment(row.ended_at),
+        duration_s=row.duration_s,
+        gib_seconds=row.gib_seconds,
+        source=row.source,
+    )
+
+
+def patches(connection: Connection, deployment: str, limit: int, *, in_force_only: bool) -> list[PatchRow]:
+    """Patches, those changed last first."""
+    query = select(schema.patches).where(schema.patches.c.deployment == deployment)
+    if in_force_only:
+        query = query.where(schema.patches.c.state == PatchState.PROMOTED.value)
+    rows = connection.execute(query.order_by(schema.patches.c.state_at.desc()).limit(limit)).all()
+    return [_patch_row(row, ()) for row in rows]
+
+
+def find_patches(connection: Connection, deployment: str, key: str) -> list[PatchRow]:
+    """The patches whose key begins with *key*, each with its life."""
+    query = select(schema.patches).where(
+        schema.patches.c.deployment == deployment, schema.patches.c.key.startswith(key, autoescape=True)
+    )
+    result = []
+    for row in connection.execute(query.limit(10)).all():
+        changes = connection.execute(
+            select(schema.patch_changes)
+            .where(schema.patch_changes.c.patch_key == row.key)
+            .order_by(schema.patch_changes.c.id)
+        )
+        life = tuple(
+            PatchChange(encoding.to_moment(each.at), each.who, each.from_state, each.to_state, each.why)
+            for each in changes
+        )
+        result.append(_patch_row(row, life))
+    return result
+
+
+def _patch_row(row: Row[Any], changes: tuple[PatchChange, ...]) -> PatchRow:
+    return PatchRow(
+        row.key,
+        encoding.to_patch(row),
+        row.category,
+        encoding.word(PatchState, row.state),
+        encoding.to_moment(row.state_at),
+        encoding.to_moment(row.created_at),
+        encoding.to_moment(row.last_used_at),
+        changes,
+    )

@@ -1,0 +1,378 @@
+"""What becomes of a patch over tries, runs and days: each test runs the real operator try by try."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from airflow.sdk import RetryAction
+
+from airflow_autoremed import remediate
+from airflow_autoremed.airflow.attempt import lost_attempt
+from airflow_autoremed.history import Store
+from airflow_autoremed.types import AttemptId, PatchState
+from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance, forget
+from tests.unit.airflow.opt_in.test_ways_in import memory_of
+
+
+@pytest.fixture
+def log_lines(caplog):
+    caplog.set_level(logging.INFO, logger="airflow_autoremed")
+    return lambda: "\n".join(
+        r.getMessage() for r in caplog.records if r.getMessage().startswith("[autoremed]")
+    )
+
+
+@pytest.fixture
+def store(airflow_home):
+    store = Store(f"sqlite:///{airflow_home}/autoremed.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def setting(monkeypatch):
+    def set_(name, value):
+        monkeypatch.setenv(f"AIRFLOW__AUTOREMED__{name.upper()}", str(value))
+        forget()
+
+    return set_
+
+
+def day(task, number, **kwargs):
+    """The task instance of one day's run, in a worker of its own."""
+    forget()
+    return TaskInstance(task, run_id=f"scheduled__{number}", **kwargs)
+
+
+def heal(task, number=1, **kwargs):
+    """A run that fails on its first try and succeeds on its second."""
+    ti = day(task, number, **kwargs)
+    ti.run()
+    forget()
+    assert ti.run().error is None
+    return ti
+
+
+def states(store):
+    return [(row.patch.scope.kind, row.state.value) for row in store.patches(100)]
+
+
+# --------------------------------------------------------------------------------------------- over tries
+
+
+def test_a_second_failure_of_another_kind_does_not_lose_the_patch(spark_submit, spark_task):
+    spark_submit(HEAP_OOM)
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.run()
+    spark_submit(REFUSED)
+    assert ti.run().decision.action is RetryAction.DEFAULT
+    spark_submit("", cured_by="job.py")
+    assert memory_of(ti.run().argv) == "2g"
+
+
+def test_after_a_lost_worker_the_patch_is_carried_on(spark_submit, spark_task, log_lines, store):
+    spark_submit(HEAP_OOM)
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.run()
+    ti.tries.append(ti.tries[0])  # a try whose worker died: nobody asked us, nothing was recorded
+    forget()
+    assert memory_of(ti.run().argv) == "2g"
+    assert "Try 2 ended without a verdict" in log_lines()
+    second = store.one("shop", "manual__1", "daily", -1)[1]
+    assert (second.action.value, second.succeeded) == ("leave_alone", False)
+
+
+def test_the_log_of_a_lost_try_still_tells_what_it_died_of(
+    spark_submit, spark_task, log_lines, tmp_path, monkeypatch
+):
+    """Airflow keeps the log of a try whose worker was killed, where the worker's disk outlives it."""
+    previous = tmp_path / "attempt=1.log"
+    previous.write_text(HEAP_OOM)
+    monkeypatch.setattr(lost_attempt, "log_of", lambda attempt: previous if attempt.try_number == 1 else None)
+    spark_submit("", cured_by="job.py")
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.tries.append(None)
+    assert memory_of(ti.run().argv) == "2g"
+    assert "Try 1 was lost with its worker, but its log tells" in log_lines()
+
+
+def test_a_lost_try_whose_log_shows_a_doomed_task_is_not_run_again(
+    spark_submit, spark_task, tmp_path, monkeypatch, store
+):
+    previous = tmp_path / "attempt=1.log"
+    previous.write_text(MISSING_TABLE)
+    monkeypatch.setattr(lost_attempt, "log_of", lambda attempt: previous)
+    spark_submit("", cured_by="job.py")
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.tries.append(None)
+    outcome = ti.run()
+    assert type(outcome.error).__name__ == "AirflowFailException"
+    assert "was lost with its worker" in str(outcome.error)
+    assert outcome.argv == ""
+
+
+def test_the_log_of_a_try_is_found_where_airflow_writes_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
+    attempt = AttemptId("shop", "manual__1", "daily", 3, 2)
+    assert lost_attempt.log_of(attempt) is None
+    expected = tmp_path / "dag_id=shop/run_id=manual__1/task_id=daily/map_index=3/attempt=2.log"
+    expected.parent.mkdir(parents=True)
+    expected.write_text("")
+    assert lost_attempt.log_of(attempt) == expected
+
+
+def test_a_try_that_succeeded_is_not_taken_for_a_lost_one_when_the_task_is_cleared(
+    spark_submit, spark_task, log_lines
+):
+    spark_submit("", cured_by="job.py")
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.run()
+    forget()
+    ti.run()
+    assert "without a verdict" not in log_lines()
+
+
+# ---------------------------------------------------------------------------------------------- over runs
+
+
+def test_tomorrows_run_begins_with_the_patch_that_healed_todays(spark_submit, spark_task, store, log_lines):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    task = remediate(spark_task(executor_memory="1g"))
+    heal(task, 1)
+    assert states(store) == [("task", "promoted")]
+    tomorrow = day(task, 2).run()
+    assert tomorrow.error is None
+    assert memory_of(tomorrow.argv) == "2g"
+    assert "runs with the patch promoted for this task (executor_oom_heap)" in log_lines()
+    (row,) = store.find_patches(store.patches(1)[0].key)
+    assert [change.to_state for change in row.changes] == ["proposed", "active", "proven", "promoted"]
+    assert all(change.who and change.why and change.at for change in row.changes)
+
+
+def test_promotion_can_need_several_successes_or_be_switched_off(spark_submit, spark_task, store, setting):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    task = remediate(spark_task(executor_memory="1g"))
+    setting("promote_after", "never")
+    heal(task, 1)
+    assert states(store) == [("run", "proven")]
+    setting("promote_after", 3)
+    heal(task, 2)
+    assert {state for _, state in states(store)} == {"proven"}
+    heal(task, 3)
+    assert ("task", "promoted") in states(store)
+
+
+def test_a_task_that_rarely_fails_does_not_pay_for_more_memory_every_day(spark_submit, spark_task, store):
+    task = remediate(spark_task(executor_memory="1g"))
+    spark_submit("", cured_by="job.py")
+    for number in range(40):
+        day(task, f"quiet-{number}").run()
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    heal(task, 1)
+    assert states(store) == [("run", "proven")]
+
+
+def test_a_promoted_patch_that_fails_of_its_cause_is_revoked_and_a_stronger_one_takes_its_place(
+    spark_submit, spark_task, store, log_lines
+):
+    task = remediate(spark_task(executor_memory="1g"))
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    heal(task, 1)
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 4g")
+    ti = heal(task, 2)
+    assert [memory_of(each.argv) for each in ti.tries] == ["2g", "4g"]
+    assert "The promoted patch is revoked" in log_lines()
+    assert sorted(states(store)) == [("task", "promoted"), ("task", "revoked")]
+    assert memory_of(day(task, 3).run().argv) == "4g"
+
+
+def test_a_promoted_patch_is_kept_when_a_run_fails_of_something_else(spark_submit, spark_task, store):
+    task = remediate(spark_task(executor_memory="1g"))
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    heal(task, 1)
+    spark_submit(REFUSED)
+    ti = day(task, 2)
+    ti.run()
+    assert states(store) == [("task", "promoted")]
+    forget()
+    assert memory_of(ti.run().argv) == "2g"
+
+
+def test_the_authors_edit_wins_over_yesterdays_patch_and_the_record_says_why(
+    spark_submit, spark_task, store, log_lines
+):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    heal(remediate(spark_task(executor_memory="1g")), 1)
+    spark_submit("", cured_by="job.py")
+    edited = remediate(spark_task(executor_memory="1500m"))
+    assert memory_of(day(edited, 2).run().argv) == "1500m"
+    assert "by now it declares '1500m'" in log_lines()
+    (row,) = store.find_patches(store.patches(1)[0].key)
+    assert row.state is PatchState.SUPERSEDED
+    assert "1500m" in row.changes[-1].why
+
+
+def test_a_patch_for_one_job_only_does_not_touch_a_changed_application(spark_submit, spark_task, setting):
+    setting("promote_same_job_only", True)
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    heal(remediate(spark_task(executor_memory="1g")), 1)
+    spark_submit("", cured_by=".py")
+    other = remediate(spark_task(executor_memory="1g", application="other.py"))
+    assert memory_of(day(other, 2).run().argv) == "1g"
+    same = remediate(spark_task(executor_memory="1g"))
+    assert memory_of(day(same, 3).run().argv) == "2g"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_mapped_instances_share_a_promoted_patch_only_when_asked(spark_submit, spark_task, setting, shared):
+    setting("promote_across_mapped", shared)
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    task = remediate(spark_task(executor_memory="1g"))
+    heal(task, 1, map_index=0)
+    spark_submit("", cured_by="job.py")
+    assert memory_of(day(task, 2, map_index=0).run().argv) == "2g"
+    assert memory_of(day(task, 2, map_index=1).run().argv) == ("2g" if shared else "1g")
+    assert memory_of(day(task, 2).run().argv) == ("2g" if shared else "1g")
+
+
+def test_another_deployment_on_the_same_database_does_not_see_the_patch(spark_submit, spark_task, setting):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    task = remediate(spark_task(executor_memory="1g"))
+    setting("deployment", "blue")
+    heal(task, 1)
+    setting("deployment", "green")
+    assert memory_of(day(task, 2).run().argv) == "1g"
+
+
+@pytest.mark.parametrize(
+    ("option", "what"), [("patch_max_age", "it is older than"), ("patch_max_idle", "it was not used for")]
+)
+def test_a_promoted_patch_expires(spark_submit, spark_task, store, setting, log_lines, option, what):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    task = remediate(spark_task(executor_memory="1g"))
+    heal(task, 1)
+    setting(option, "0.000001s")
+    assert memory_of(day(task, 2).run().argv) == "1g"
+    assert what in log_lines()
+    assert states(store)[-1][1] == "expired" or ("task", "expired") in states(store)
+
+
+def test_shadow_mode_applies_no_promoted_patch(spark_submit, spark_task):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    heal(remediate(spark_task(executor_memory="1g")), 1)
+    watched = remediate(spark_task(executor_memory="1g"), mode="shadow")
+    assert memory_of(day(watched, 2).run().argv) == "1g"
+
+
+def test_a_person_can_take_a_promoted_patch_back(spark_submit, spark_task, store):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    task = remediate(spark_task(executor_memory="1g"))
+    heal(task, 1)
+    key = store.patches(1, in_force_only=True)[0].key
+    assert store.end_patch(key, PatchState.REVOKED, who="ada", why="we bought more memory")
+    assert not store.end_patch(key, PatchState.REVOKED, who="ada", why="again")
+    assert memory_of(day(task, 2).run().argv) == "1g"
+
+
+# ---------------------------------------------------------------------------------- brakes and ceilings
+
+
+def test_remediation_of_a_task_pauses_when_its_patched_tries_keep_failing(
+    spark_submit, spark_task, setting, log_lines
+):
+    setting("brake_task", 2)
+    spark_submit(HEAP_OOM)
+    task = remediate(spark_task(executor_memory="1g"))
+    ti = day(task, 1)
+    for _ in range(3):
+        ti.run()
+        forget()
+    other = day(task, 2)
+    assert other.run().decision.action is RetryAction.DEFAULT
+    assert "Remediation of this task pauses: its last 2 remediated tries all failed" in log_lines()
+    forget()
+    assert memory_of(other.run().argv) == "1g"
+
+
+def test_after_the_pause_one_remediated_try_is_allowed_again(spark_submit, spark_task, setting):
+    setting("brake_task", 2)
+    setting("brake_pause", "0.01s")
+    spark_submit(HEAP_OOM)
+    task = remediate(spark_task(executor_memory="1g"))
+    ti = day(task, 1)
+    for _ in range(3):
+        ti.run()
+        forget()
+    time.sleep(0.02)
+    assert day(task, 2).run().decision.action is RetryAction.RETRY
+
+
+@pytest.mark.parametrize(
+    ("option", "where"), [("brake_dag", "the Dag shop"), ("brake_category", "executor_oom")]
+)
+def test_brakes_hold_for_a_dag_and_for_a_category(
+    spark_submit, spark_task, setting, log_lines, option, where
+):
+    setting(option, 2)
+    spark_submit(HEAP_OOM)
+    for name in ("one", "two"):
+        ti = day(remediate(spark_task(task_id=name, executor_memory="1g")), 1)
+        ti.run()
+        forget()
+        ti.run()
+        forget()
+    last = day(remediate(spark_task(task_id="three", executor_memory="1g")), 1)
+    assert last.run().decision.action is RetryAction.DEFAULT
+    assert f"Remediation of {where}" in log_lines()
+
+
+@pytest.mark.parametrize("option", ["max_extra_memory", "max_extra_memory_per_dag"])
+def test_tries_hold_no_more_extra_memory_at_once_than_the_ceiling(
+    spark_submit, spark_task, setting, log_lines, option
+):
+    """1g -> 2g of heap is about 1 GiB more; a ceiling of 1.5 GiB has room for one of them."""
+    setting(option, "1536m")
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    first = day(remediate(spark_task(task_id="one", executor_memory="1g")), 1)
+    second = day(remediate(spark_task(task_id="two", executor_memory="1g")), 1)
+    assert first.run().decision.action is RetryAction.RETRY
+    forget()
+    assert second.run().decision.action is RetryAction.DEFAULT
+    assert "would exceed the ceiling of 1.5 GiB" in log_lines()
+    forget()
+    assert first.run().error is None  # and gives its memory back
+    forget()
+    assert second.run().decision.action is RetryAction.RETRY
+
+
+def test_a_ceiling_holds_also_when_the_store_cannot_be_asked(spark_submit, spark_task, setting, airflow_home):
+    setting("max_extra_memory", "100g")
+    (airflow_home / "autoremed.db").write_bytes(b"no database " * 1000)
+    spark_submit(HEAP_OOM)
+    assert day(remediate(spark_task(executor_memory="1g")), 1).run().decision.action is RetryAction.DEFAULT
+
+
+def test_memory_of_a_try_that_was_lost_is_not_held_for_ever(store):
+    from airflow_autoremed.types import Ceilings
+
+    ceilings = Ceilings(max_extra_memory=10)
+    one, two = (AttemptId("d", "r", "t", index, 2) for index in (0, 1))
+    assert store.grant(one, 8, held_s=3600, ceilings=ceilings) is None
+    assert store.grant(one, 8, held_s=-1, ceilings=ceilings) is None  # renewed, not added
+    assert store.grant(two, 8, held_s=3600, ceilings=ceilings) is None
+    assert "would exceed" in store.grant(one, 8, held_s=3600, ceilings=ceilings)
+
+
+def test_pauses_end():
+    from airflow_autoremed.patching import paused
+
+    now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    failures = [(False, now - timedelta(hours=1))] * 3
+    assert paused(failures, 3, 7200, now) is not None
+    assert paused(failures, 3, 3600, now) is None
+    assert paused(failures, 4, 7200, now) is None
+    assert paused([(True, now), *failures], 3, 7200, now) is None
+    assert paused(failures, None, 7200, now) is None

@@ -1,0 +1,395 @@
+"""What is recorded about attempts is found again, once, by whom it belongs to."""
+
+from __future__ import annotations
+
+import multiprocessing
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.history.db.upsert import put
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.rows import Verdict
+from airflow_autoremed.types import (
+    Action,
+    AttemptId,
+    Classification,
+    Decision,
+    EvidenceLine,
+    Mode,
+    Patch,
+    Restartable,
+    Scope,
+    Source,
+)
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=timezone.utc)
+TRY_1 = AttemptId("etl", "manual__1", "aggregate", -1, 1)
+TRY_2 = replace(TRY_1, try_number=2)
+DECLARED = {"spark.executor.memory": "600m", "spark.app.name": "naïve ☃"}
+GROWN = {**DECLARED, "spark.executor.memory": "1624m"}
+HEAP = Classification(
+    category="executor_oom",
+    rule="executor-heap",
+    restartable=Restartable.WITH_CHANGES,
+    memory_configuration=True,
+    lines=(EvidenceLine(812, "java.lang.OutOfMemoryError: Java heap space", Source.EXECUTOR_LOG),),
+)
+
+
+def patch_for(attempt: AttemptId) -> Patch:
+    scope = Scope(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
+    path = "/spark.executor.memory"
+    return Patch(
+        ({"op": "test", "path": path, "value": "600m"}, {"op": "replace", "path": path, "value": "1624m"}),
+        scope,
+        from_try=attempt.try_number,
+    )
+
+
+def remediation(attempt: AttemptId = TRY_1) -> Decision:
+    return Decision(
+        Action.REMEDIATE,
+        "The executor's heap was too small.",
+        HEAP,
+        conf=GROWN,
+        patch=patch_for(attempt),
+        changes={"spark.executor.memory": ("600m", "1624m")},
+    )
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'made' / 'on demand' / 'autoremed.db'}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = Store(url)
+    yield store
+    store.close()
+
+
+def begin(store: Store, attempt: AttemptId, *, patched: bool = False, started_at: datetime = NOON) -> None:
+    begun = Beginning(
+        attempt,
+        baseline=DECLARED,
+        effective=GROWN if patched else DECLARED,
+        operator="SparkSubmitOperator",
+        started_at=started_at,
+        patched=patched,
+    )
+    store.record(attempt, begun=begun)
+
+
+def decide(store: Store, attempt: AttemptId, decision: Decision, *, mode: Mode, excerpt: str = "") -> None:
+    store.record(attempt, verdict=Verdict(decision, mode, excerpt))
+
+
+def end(store: Store, attempt: AttemptId, *, succeeded: bool) -> None:
+    store.record(attempt, ended=Ending(succeeded, NOON + timedelta(minutes=1), 60.5, 96.25))
+
+
+def test_an_attempt_comes_back_with_all_that_was_recorded(store: Store) -> None:
+    begin(store, TRY_1)
+    decide(store, TRY_1, remediation(), mode=Mode.SHADOW, excerpt="the log")
+    end(store, TRY_1, succeeded=False)
+
+    (row,) = store.one("etl", "manual__1", "aggregate", -1)
+
+    assert row.attempt == TRY_1
+    assert (row.baseline, row.effective, row.patched) == (DECLARED, DECLARED, False)
+    assert (row.operator, row.started_at) == ("SparkSubmitOperator", NOON)
+    assert (row.action, row.mode) == (Action.REMEDIATE, Mode.SHADOW)
+    assert (row.category, row.rule, row.lines) == ("executor_oom", "executor-heap", HEAP.lines)
+    assert row.reason == "The executor's heap was too small."
+    assert row.changes == {"spark.executor.memory": ("600m", "1624m")}
+    assert row.excerpt == "the log"
+    assert (row.succeeded, row.duration_s, row.gib_seconds) == (False, 60.5, 96.25)
+    assert row.ended_at == NOON + timedelta(minutes=1)
+
+
+def test_the_next_try_finds_the_patch_of_the_try_before(store: Store) -> None:
+    begin(store, TRY_1)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+
+    verdict = store.verdict_for(TRY_2)
+
+    assert verdict is not None
+    assert (verdict.attempt, verdict.action, verdict.mode) == (TRY_1, Action.REMEDIATE, Mode.ACT)
+    assert verdict.patch == patch_for(TRY_1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        TRY_1,
+        replace(TRY_1, try_number=3),
+        replace(TRY_2, dag_id="ETL"),
+        replace(TRY_2, dag_id="etl "),
+        replace(TRY_2, run_id="manual__2"),
+        replace(TRY_2, task_id="aggregate2"),
+        replace(TRY_2, map_index=0),
+    ],
+)
+def test_nobody_but_the_next_try_finds_the_verdict(store: Store, other: AttemptId) -> None:
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    assert store.verdict_for(other) is None
+
+
+def test_a_verdict_without_a_patch_is_a_verdict(store: Store) -> None:
+    stop = Decision(Action.STOP, "The table is missing.", HEAP, conf=DECLARED)
+    decide(store, TRY_1, stop, mode=Mode.ACT)
+
+    verdict = store.verdict_for(TRY_2)
+
+    assert verdict is not None
+    assert (verdict.action, verdict.patch) == (Action.STOP, None)
+
+
+def test_recording_twice_leaves_one_row_with_the_last_decision(store: Store) -> None:
+    for _ in range(2):
+        begin(store, TRY_1)
+        decide(store, TRY_1, remediation(), mode=Mode.ACT)
+        end(store, TRY_1, succeeded=False)
+    assert len(store.recent(10)) == 1
+
+    changed_mind = Decision(Action.LEAVE_ALONE, "On second thoughts.", HEAP, conf=DECLARED)
+    decide(store, TRY_1, changed_mind, mode=Mode.ACT)
+
+    (row,) = store.recent(10)
+    assert (row.action, row.reason) == (Action.LEAVE_ALONE, "On second thoughts.")
+    verdict = store.verdict_for(TRY_2)
+    assert verdict is not None
+    assert verdict.patch is None
+
+
+def test_a_try_that_resumes_after_a_deferral_keeps_its_first_beginning(store: Store) -> None:
+    begin(store, TRY_1, started_at=NOON)
+    begin(store, TRY_1, started_at=NOON + timedelta(hours=1), patched=True)
+
+    (row,) = store.recent(10)
+    assert (row.started_at, row.patched) == (NOON, True)
+
+
+def test_past_attempts_are_the_earlier_tries_of_this_task_instance_oldest_first(store: Store) -> None:
+    begin(store, TRY_2, patched=True)
+    end(store, TRY_2, succeeded=False)
+    begin(store, TRY_1)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    begin(store, replace(TRY_1, run_id="manual__2"))
+    begin(store, replace(TRY_1, map_index=3))
+    third = replace(TRY_1, try_number=3)
+    begin(store, third)
+
+    first, second = store.past_attempts(third)
+
+    assert (first.try_number, first.conf, first.category, first.succeeded) == (
+        1,
+        DECLARED,
+        "executor_oom",
+        False,
+    )
+    assert (second.try_number, second.conf, second.category, second.duration_s) == (2, GROWN, None, 60.5)
+    assert store.past_attempts(TRY_1) == ()
+
+
+def test_a_decision_is_shown_though_the_beginning_of_its_attempt_could_not_be_recorded(store: Store) -> None:
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    end(store, TRY_1, succeeded=False)
+
+    (row,) = store.one("etl", "manual__1", "aggregate", -1)
+
+    assert (row.action, row.succeeded, row.started_at) == (Action.REMEDIATE, False, None)
+    assert store.past_attempts(TRY_2) == (), "a configuration that nobody knows proves nothing"
+
+
+def test_recent_is_latest_first_and_can_be_narrowed(store: Store) -> None:
+    for number in range(1, 4):
+        begin(store, replace(TRY_1, try_number=number))
+    begin(store, replace(TRY_1, dag_id="other", task_id="elsewhere"))
+
+    assert [row.attempt.try_number for row in store.recent(2, dag_id="etl")] == [3, 2]
+    assert [row.attempt.dag_id for row in store.recent(1)] == ["other"]
+    assert [row.attempt.task_id for row in store.recent(9, task_id="elsewhere")] == ["elsewhere"]
+
+
+def test_deployments_on_one_database_do_not_see_each_other(url: str) -> None:
+    ours, theirs = Store(url, deployment="ours"), Store(url, deployment="theirs")
+    begin(ours, TRY_1)
+    decide(ours, TRY_1, remediation(), mode=Mode.ACT)
+
+    assert theirs.recent(10) == []
+    assert theirs.one("etl", "manual__1", "aggregate", -1) == []
+    assert theirs.verdict_for(TRY_2) is None
+    assert theirs.past_attempts(TRY_2) == ()
+
+    begin(theirs, TRY_1)
+    assert len(ours.recent(10)) == len(theirs.recent(10)) == 1
+    assert ours.recent(10)[0].action is Action.REMEDIATE
+
+
+def test_long_texts_are_cut_and_long_values_noted(store: Store) -> None:
+    jars = {**DECLARED, "spark.jars": "j" * 200_000}
+    store.record(TRY_1, begun=Beginning(TRY_1, baseline=jars, effective=jars, operator="O", started_at=NOON))
+    verbose = replace(remediation(), reason="r" * 10_000, conf=jars)
+    decide(store, TRY_1, verbose, mode=Mode.ACT, excerpt="first\n" + "☃" * 50_000 + "\nlast")
+
+    (row,) = store.recent(1)
+
+    assert row.effective == {**DECLARED, "spark.jars": "(200000 characters left out)"}
+    assert row.reason is not None
+    assert len(row.reason.encode()) <= 2 * 1024
+    assert len(row.excerpt.encode()) <= 16 * 1024
+    assert row.excerpt.startswith("first\n")
+    assert row.excerpt.endswith("\nlast")
+
+
+def test_characters_that_databases_refuse_do_not_lose_the_decision(store: Store) -> None:
+    odd = replace(remediation(), reason="nul \x00 and a lone surrogate \ud800")
+    decide(store, TRY_1, odd, mode=Mode.ACT, excerpt="\x00\udfff")
+    assert store.recent(1)[0].reason == "nul  and a lone surrogate ?"
+
+
+def test_the_sqlite_file_is_for_its_owner_only(url: str, store: Store) -> None:
+    begin(store, TRY_1)
+    assert stat.S_IMODE(Path(url.removeprefix("sqlite:///")).stat().st_mode) == 0o600
+
+
+def test_check_says_that_a_new_store_can_be_used_and_leaves_nothing_in_it(store: Store) -> None:
+    found = store.check()
+    assert [(name, ok) for name, ok, _ in found] == [
+        ("store reachable", True),
+        ("store writable", True),
+        ("store schema", True),
+    ]
+    assert store.recent(1) == []
+
+
+def test_a_closed_store_can_be_used_again(store: Store) -> None:
+    begin(store, TRY_1)
+    store.close()
+    assert len(store.recent(10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what_to_write"),
+    [
+        ({"url": "my_conn"}, "sqlite:////var"),
+        ({"url": "sqlite:////x", "deployment": " "}, "1 to 64 characters"),
+        ({"url": "sqlite:////x", "deployment": "d" * 65}, "1 to 64 characters"),
+        ({"url": "sqlite:////x", "deadline_s": 0}, "above 0"),
+    ],
+)
+def test_arguments_of_which_no_store_can_be_made_are_refused_at_once(
+    arguments: dict[str, object], what_to_write: str
+) -> None:
+    with pytest.raises(ValueError, match=what_to_write):
+        Store(**arguments)  # type: ignore[arg-type]
+
+
+def _one_process(url: str, number: int) -> None:
+    store = Store(url, deadline_s=60)
+    for index in range(50):
+        attempt = AttemptId("etl", "run", f"task_{number}", index, 1)
+        begin(store, attempt)
+        decide(store, attempt, remediation(attempt), mode=Mode.ACT)
+        end(store, attempt, succeeded=False)
+        # All processes write about this one as well.
+        begin(store, replace(TRY_1, try_number=index + 1))
+
+
+def test_four_processes_at_once_on_a_new_sqlite_file_lose_nothing(url: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_one_process, args=(url, number)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+
+    rows = Store(url).recent(1000)
+
+    own = [row for row in rows if row.attempt.run_id == "run"]
+    assert len(own) == len({row.attempt for row in own}) == 200
+    assert all(row.action is Action.REMEDIATE and row.succeeded is False for row in own)
+    assert len(rows) - len(own) == 50
+
+
+def test_a_forked_process_opens_connections_of_its_own(store: Store) -> None:
+    begin(store, TRY_1)
+    child = multiprocessing.get_context("fork").Process(target=begin, args=(store, TRY_2))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert len(store.recent(10)) == 2
+
+
+def test_a_file_that_was_put_back_from_a_backup_is_read_by_a_process_that_had_it_open(
+    store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page in the api-server runs for weeks; it must not go on reading a file that is no longer there."""
+    monkeypatch.setattr("airflow_autoremed.history.db.engine._SQLITE_RECYCLE_S", 0)
+    backup = Store(f"sqlite:///{tmp_path / 'backup.db'}")
+    begin(backup, TRY_1)
+    begin(backup, TRY_2)
+    backup.close()
+    assert store.recent(10) == []
+
+    file = Path(url.removeprefix("sqlite:///"))
+    for left in file.parent.iterdir():
+        left.unlink()
+    (tmp_path / "backup.db").replace(file)
+
+    assert len(store.recent(10)) == 2
+
+
+def test_a_name_that_no_column_can_hold_is_a_store_error(store: Store) -> None:
+    with pytest.raises(StoreError, match="cannot be used"):
+        begin(store, replace(TRY_1, map_index=2**70))
+
+
+def test_a_try_that_succeeds_pays_neither_for_the_tables_nor_for_the_life_of_patches(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/autoremed.db"
+    Store(url).open()
+    program = f"""
+import sys
+from datetime import datetime, timezone
+from airflow_autoremed.history import Store
+from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.types import AttemptId
+store, attempt, now = Store({url!r}), AttemptId("etl", "r", "t", -1, 1), datetime.now(timezone.utc)
+assert store.standing_patch(attempt, "f") is None
+begun = Beginning(attempt, baseline={{}}, effective={{}}, operator="O", started_at=now)
+store.record(attempt, begun=begun, ended=Ending(True, now))
+parts = ("schema", "patches", "rows", "metrics_table", "readiness")
+print([part for part in parts if f"airflow_autoremed.history.{{part}}" in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert [row.succeeded for row in Store(url).recent(10)] == [True]
+
+
+def test_a_database_that_knows_no_upsert_has_each_row_once_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/other.db", future=True)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE things (key TEXT PRIMARY KEY, first TEXT, last INTEGER)"))
+        monkeypatch.setattr(connection.dialect, "name", "other")
+        put(connection, "things", {"key": "a", "first": "monday", "last": 1}, keep=("first",))
+        put(connection, "things", {"key": "a", "first": "tuesday", "last": 2}, keep=("first",))
+        put(connection, "things", {"key": "b"})
+        put(connection, "things", {"key": "b"})
+        rows = connection.execute(text("SELECT * FROM things ORDER BY key")).fetchall()
+    assert [tuple(row) for row in rows] == [("a", "monday", 2), ("b", None, None)]
