@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from airflow_autoremed.types import Source
+from airflow_autoremed.spark.keys import PATCHABLE
+from airflow_autoremed.types import Conf, Source
+
+log = logging.getLogger("airflow_autoremed")
+
+_MOST_NOTED = 200
+"""Characters of a noted text, and elements of a noted list; the longest real ids have 64."""
 
 
 class PrivateApiError(RuntimeError):
@@ -23,6 +32,8 @@ class Platform(ABC):
 
     name: ClassVar[str]
     """As it stands in the history, such as ``spark_submit``."""
+    run_attributes: ClassVar[tuple[str, ...]] = ()
+    """Where the operator keeps the id of its run: the first of these that holds one."""
     in_process: ClassVar[bool] = False
     """Whether the job's own Python code runs in the worker's process, so that its exceptions are the job's. Of any
     other operator a ``KeyError`` says nothing about the job."""
@@ -46,8 +57,13 @@ class Platform(ABC):
         """What the application is known by, such as its path and class: another one is another job."""
         return {}
 
-    def tap(self, operator: Any, write: Callable[[str], None]) -> None:  # noqa: B027 - most have no stream
-        """Have every line of the coming run's log passed to *write* as it streams; without a stream, nothing."""
+    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
+        """Have every line of the coming run's log passed to *write* as it streams.
+
+        Called before the operator runs, and again when it resumes after a deferral, then on another object. Here,
+        for operators without a stream: only whether the operator submits anything is noted.
+        """
+        note_submissions(operator)
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """What the platform still knows about the failed run, beside the tapped log.
@@ -64,8 +80,71 @@ class Platform(ABC):
         return None
 
     def reconnected(self, operator: Any) -> bool:
-        """Whether the run that ended had been begun by an earlier try, so that no patch of this try was in force."""
-        return False
+        """Whether the run that ended had been begun by an earlier attempt, so that no patch of this one was in force."""
+        if vars(operator).get(_NOTED):
+            return False  # a run of this attempt, begun before it was deferred
+        return took_up_an_old_run(operator, self._run_held(operator))
+
+    def submitted_conf(self, operator: Any) -> Conf | None:
+        """What was really submitted, of the settings that a patch may change: read from the command line or the
+        request that left the worker, not from the operator.
+
+        :return: ``None`` where that is not known: nothing was submitted yet, or it cannot be seen.
+        """
+        known = vars(operator).get(_SUBMITTED_CONF)
+        return None if known is None else dict(known)
+
+    def run_id(self, operator: Any) -> Any:
+        """The id of the operator's run, of this object or noted before a deferral; ``None`` where there is none."""
+        held = self._run_held(operator)
+        return vars(operator).get(_NOTED, {}).get("run") if held is None else held
+
+    def note(self, operator: Any) -> dict[str, Any]:
+        """What another process, or a later attempt, needs to find what is left of this run: values that JSON holds,
+        without secrets. Empty before there is a run. For :meth:`restore` and :meth:`late_evidence`."""
+        run = self.run_id(operator)
+        if run is None:
+            return {}
+        noted: dict[str, Any] = {"run": run if isinstance(run, int | list) else str(run)}
+        submitted = self.submitted_conf(operator)
+        # JVM options can hold passwords. Without them the rest would look as if they had not been submitted.
+        if submitted is not None and not any(key.endswith("Options") for key in submitted):
+            noted["submitted"] = submitted
+        return noted
+
+    def restore(self, operator: Any, noted: Mapping[str, Any]) -> None:
+        """Tell *operator*, which resumes after a deferral as another object, what :meth:`note` gave before.
+
+        What is not of the shape that :meth:`note` gives is left out: others can write to where it was kept.
+        """
+        kept = {str(name): value for name, value in noted.items() if name != "submitted" and _is_plain(value)}
+        submitted = noted.get("submitted")
+        setattr(operator, _NOTED, kept)
+        if isinstance(submitted, Mapping):
+            note_submitted(operator, {key: value for key, value in submitted.items() if _is_plain(value)})
+
+    def late_evidence(self, operator: Any, noted: Mapping[str, Any]) -> Iterable[tuple[Source, str]]:
+        """What the platform knows by now of the failed run of an earlier attempt: some services write logs minutes
+        after the end. Asked when the next attempt begins, within a few seconds.
+
+        :param operator: of the attempt that begins; its connection is used, nothing of it is changed.
+        :param noted: what :meth:`note` gave at the end of the earlier attempt.
+        """
+        if not noted:
+            return ()
+        earlier = copy.copy(operator)
+        for name in self.run_attributes:
+            if getattr(earlier, name, None) is not None:
+                setattr(earlier, name, None)
+        self.restore(earlier, noted)
+        return self.diagnostics(earlier, RuntimeError("its log came late"))
+
+    def _run_held(self, operator: Any) -> Any:
+        for name in self.run_attributes:
+            value = getattr(operator, name, None)
+            if value is not None and value != "":
+                return value
+        return None
 
     def own_retries(self, operator: Any) -> str | None:
         """How often the platform itself reruns a failed application with the old configuration, in one sentence;
@@ -110,6 +189,23 @@ def own_method(operator: Any, name: str) -> Any:
 
 
 _SUBMITTED = "_autoremed_submitted"
+_SUBMITTED_CONF = "_autoremed_submitted_conf"
+_NOTED = "_autoremed_noted"
+
+
+def note_submitted(operator: Any, conf: Mapping[Any, Any]) -> None:
+    """Remember on *operator* what was submitted; only settings that a patch may change are kept."""
+    kept = {key: value for key, value in flat(conf).items() if key in PATCHABLE}
+    setattr(operator, _SUBMITTED_CONF, kept)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether *value* is a number, a short text, or a short list of such: all that a note holds."""
+    if isinstance(value, list):
+        return len(value) <= _MOST_NOTED and all(isinstance(each, str) and _is_plain(each) for each in value)
+    return isinstance(value, int) or (
+        isinstance(value, str) and len(value) <= _MOST_NOTED and value.isprintable()
+    )
 
 
 def note_submissions(operator: Any) -> None:
@@ -132,16 +228,46 @@ def took_up_an_old_run(operator: Any, run: Any) -> bool:
     return run is not None and getattr(operator, _SUBMITTED, True) is False
 
 
+def watch_hook(operator: Any, attribute: str, method: str, seen: Callable[..., None]) -> None:
+    """Have *seen* called with the arguments of every call of a hook's method, before the call.
+
+    Only for hooks that are cached properties: one that is there is watched, another once it is made. What is built in
+    another way stays unseen. A fault of *seen* is no fault of the call.
+    """
+
+    def watched(hook: Any) -> Any:
+        original = getattr(hook, method)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                seen(*args, **kwargs)
+            except Exception:
+                log.debug("[autoremed] What was submitted is not known", exc_info=True)
+            return original(*args, **kwargs)
+
+        setattr(hook, method, call)
+        return hook
+
+    there = vars(operator).get(attribute)
+    if there is not None and not isinstance(there, Later):
+        watched(there)
+        return
+    make = getattr(inspect.getattr_static(type(operator), attribute, None), "func", None)
+    if make is not None:
+        vars(operator)[attribute] = Later(lambda: watched(make(operator)))
+
+
 class Later:
     """An object that is made when something is first asked of it."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build
+        self.made: Any = None
+        """``None`` until something is asked of it."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # asked by copy and pickle, before there is anything
             raise AttributeError(name)
-        made = self.__dict__.get("_made")
-        if made is None:
-            made = self.__dict__["_made"] = self._build()
-        return getattr(made, name)
+        if self.made is None:
+            self.made = self._build()
+        return getattr(self.made, name)

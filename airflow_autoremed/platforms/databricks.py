@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from airflow_autoremed.platforms.base import Platform, flat, note_submissions, took_up_an_old_run
+from airflow_autoremed.platforms.base import Platform, flat, note_submitted, watch_hook
 from airflow_autoremed.types import Source
 
 _MOST_TASKS = 20
@@ -31,13 +31,11 @@ class DatabricksSubmitRunPlatform(Platform):
     """``DatabricksSubmitRunOperator``, whose run is told as ``json``, as arguments, or both (arguments win)."""
 
     name = "databricks_submit_run"
+    run_attributes = ("run_id",)
 
     def read_conf(self, operator: Any) -> dict[str, str]:
         """``spark_conf`` of the first new cluster, completed by the others."""
-        conf: dict[str, str] = {}
-        for cluster in reversed(list(_clusters(_whole(operator)))):
-            conf.update(flat(cluster.get("spark_conf")))
-        return conf
+        return _conf_of_clusters(_whole(operator))
 
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
         """Set *changes* in ``spark_conf`` of every new cluster of the run."""
@@ -58,12 +56,9 @@ class DatabricksSubmitRunPlatform(Platform):
         return found or {"run": str(whole.get("run_name") or operator.task_id)}
 
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
-        """No stream; but a try may take up the run of an earlier one, which has to be noticed."""
-        note_submissions(operator)
-
-    def reconnected(self, operator: Any) -> bool:
-        """A durable operator goes on with a run that an earlier try began."""
-        return took_up_an_old_run(operator, getattr(operator, "run_id", None))
+        """No stream; but the run that is submitted is seen."""
+        super().tap(operator, write)
+        _watch_submission(operator)
 
     def renew(self, operator: Any) -> str | None:
         """Another idempotency token, where one is fixed."""
@@ -84,7 +79,7 @@ class DatabricksSubmitRunPlatform(Platform):
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """Error and trace of the failed tasks' output."""
-        yield from _outputs(operator, getattr(operator, "run_id", None), exception)
+        yield from _outputs(operator, self.run_id(operator), exception)
 
     def kill(self, operator: Any, announce: Callable[[], None]) -> bool:
         """Cancel the run, as ``on_kill`` does."""
@@ -99,6 +94,7 @@ class DatabricksTaskPlatform(Platform):
     """``DatabricksNotebookOperator`` and ``DatabricksTaskOperator``, outside of a workflow task group."""
 
     name = "databricks_task"
+    run_attributes = ("databricks_run_id",)
     work: ClassVar[tuple[str, ...]] = ("notebook_path", "task_config")
 
     def read_conf(self, operator: Any) -> dict[str, str]:
@@ -116,6 +112,11 @@ class DatabricksTaskPlatform(Platform):
             "task": str(operator.task_id)
         }
 
+    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
+        """No stream; but the run that is submitted is seen."""
+        super().tap(operator, write)
+        _watch_submission(operator)
+
     def renew(self, operator: Any) -> str | None:
         """Every launch is a new run; but not every cluster is the task's own."""
         if operator._databricks_workflow_task_group is not None:
@@ -131,7 +132,7 @@ class DatabricksTaskPlatform(Platform):
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """Error and trace of the failed tasks' output."""
-        yield from _outputs(operator, getattr(operator, "databricks_run_id", None), exception)
+        yield from _outputs(operator, self.run_id(operator), exception)
 
 
 class DatabricksRunNowPlatform(DatabricksSubmitRunPlatform):
@@ -162,6 +163,21 @@ class DatabricksRunNowPlatform(DatabricksSubmitRunPlatform):
     def own_retries(self, operator: Any) -> str | None:
         """Not known from here."""
         return None
+
+
+def _watch_submission(operator: Any) -> None:
+    def seen(run: Mapping[str, Any], *_args: Any, **_kwargs: Any) -> None:
+        note_submitted(operator, _conf_of_clusters(run))
+
+    watch_hook(operator, "_hook", "submit_run", seen)
+
+
+def _conf_of_clusters(whole: Mapping[str, Any]) -> dict[str, str]:
+    """``spark_conf`` of the first new cluster, completed by the others."""
+    conf: dict[str, str] = {}
+    for cluster in reversed(list(_clusters(whole))):
+        conf.update(flat(cluster.get("spark_conf")))
+    return conf
 
 
 def _told(most: int) -> str | None:

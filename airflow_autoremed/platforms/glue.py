@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airflow_autoremed.platforms import arguments
-from airflow_autoremed.platforms.base import Platform, note_submissions, took_up_an_old_run
+from airflow_autoremed.platforms.base import Platform
 from airflow_autoremed.spark.sizes import GIB, parse_bytes
 from airflow_autoremed.types import Source
 
@@ -32,6 +32,7 @@ class GluePlatform(Platform):
     """Read, write and ask about a ``GlueJobOperator``."""
 
     name = "glue"
+    run_attributes = ("_job_run_id",)
 
     def read_conf(self, operator: Any) -> dict[str, str]:
         """``--conf``, and the heap that the worker type stands for."""
@@ -69,14 +70,6 @@ class GluePlatform(Platform):
         """The job's name and script."""
         return {"job": str(operator.job_name), "script": str(operator.script_location)}
 
-    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
-        """No stream; but a try may take up the run of an earlier one, which has to be noticed."""
-        note_submissions(operator)
-
-    def reconnected(self, operator: Any) -> bool:
-        """A durable operator goes on with a run that an earlier try began."""
-        return took_up_an_old_run(operator, operator._job_run_id)
-
     def own_retries(self, operator: Any) -> str | None:
         """``MaxRetries`` of the job, as far as the operator sets it."""
         most = operator.retry_limit or (operator.create_job_kwargs or {}).get("MaxRetries")
@@ -86,7 +79,7 @@ class GluePlatform(Platform):
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """The run's error message, and the end of its logs in CloudWatch."""
-        run_id = operator._job_run_id or _run_id(str(exception))
+        run_id = self.run_id(operator) or _run_id(str(exception))
         if not run_id:
             return
         run = operator.hook.conn.get_job_run(JobName=operator.job_name, RunId=run_id)["JobRun"]

@@ -8,58 +8,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from airflow_autoremed.platforms.base import (
-    Platform,
-    flat,
-    note_submissions,
-    text,
-    took_up_an_old_run,
-)
+from airflow_autoremed.platforms.base import note_submitted, watch_hook
+from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
 from airflow_autoremed.types import Source
 
-# POST /batches of Livy's REST API: what it takes beside conf.
-_ARGUMENTS = {
-    "spark.executor.memory": "executor_memory",
-    "spark.driver.memory": "driver_memory",
-    "spark.executor.cores": "executor_cores",
-    "spark.driver.cores": "driver_cores",
-    "spark.executor.instances": "num_executors",
-}
-_COUNTS = ("executor_cores", "driver_cores", "num_executors")
-"""Arguments that Livy takes as numbers."""
 _LINES_AT_ONCE = 2000
 _MOST_LINES = 20_000
 _BATCH_ID = re.compile(r"[Bb]atch (?:with id )?(\d+)\b")
 
 
-class LivyPlatform(Platform):
+class LivyPlatform(ConfWithArguments):
     """Read, write and ask about a ``LivyOperator``."""
 
     name = "livy"
+    run_attributes = ("_batch_id",)
+    # POST /batches of Livy's REST API: what it takes beside conf.
+    arguments: ClassVar[Mapping[str, str]] = {
+        "spark.executor.memory": "executor_memory",
+        "spark.driver.memory": "driver_memory",
+        "spark.executor.cores": "executor_cores",
+        "spark.driver.cores": "driver_cores",
+        "spark.executor.instances": "num_executors",
+    }
+    counts = ("executor_cores", "driver_cores", "num_executors")
 
-    def read_conf(self, operator: Any) -> dict[str, str]:
-        """Declared conf, with the resource arguments (``executor_memory=...``) under their Spark keys."""
-        params = operator.spark_params
-        conf = flat(params.get("conf"))
-        for key, argument in _ARGUMENTS.items():
-            if params.get(argument) is not None:
-                conf[key] = text(params[argument])
-        return conf
+    def held(self, operator: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """All of it is in ``spark_params``."""
+        return operator.spark_params.get("conf") or {}, operator.spark_params
 
-    def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
-        """Set *changes* where the author set the same key: as an argument, in ``conf``, or in both."""
-        params = dict(operator.spark_params)
-        conf = dict(params.get("conf") or {})
-        for key, value in changes.items():
-            argument = _ARGUMENTS.get(key)
-            if argument is not None and params.get(argument) is not None:
-                params[argument] = int(value) if argument in _COUNTS else value
-                if key not in conf:
-                    continue
-            conf[key] = value
-        operator.spark_params = {**params, "conf": conf}
+    def hold(self, operator: Any, conf: dict[str, Any], arguments: dict[str, Any]) -> None:
+        """In another ``spark_params``."""
+        operator.spark_params = {**operator.spark_params, **arguments, "conf": conf}
 
     def job(self, operator: Any) -> dict[str, str]:
         """The application and its main class."""
@@ -67,16 +48,17 @@ class LivyPlatform(Platform):
         return {name: str(params[name]) for name in ("file", "class_name") if params.get(name) is not None}
 
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
-        """No stream; but a try that waits may take up the batch of an earlier one, which has to be noticed."""
-        note_submissions(operator)
+        """No stream; but the batch that is posted is seen."""
+        super().tap(operator, write)
+        watch_hook(operator, "hook", "post_batch", lambda **batch: self._posted(operator, batch))
 
-    def reconnected(self, operator: Any) -> bool:
-        """Since provider 4.6, a waiting operator goes on with a batch that an earlier try began."""
-        return took_up_an_old_run(operator, getattr(operator, "_batch_id", None))
+    def _posted(self, operator: Any, batch: Mapping[str, Any]) -> None:
+        given = {key: batch[name] for key, name in self.arguments.items() if batch.get(name) is not None}
+        note_submitted(operator, {**(batch.get("conf") or {}), **given})
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """The end of the batch's log. A deferred task knows its batch from the exception alone."""
-        batch = getattr(operator, "_batch_id", None)
+        batch = self.run_id(operator)
         if batch is None:
             found = _BATCH_ID.search(str(exception))
             if found is None:

@@ -8,58 +8,59 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from airflow_autoremed.platforms.base import Later, Platform, flat, own_method, replace_method, text
-from airflow_autoremed.types import Source
+from airflow_autoremed.platforms.base import Later, flat, own_method, replace_method
+from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
+from airflow_autoremed.spark.keys import PATCHABLE
+from airflow_autoremed.types import Conf, Source
 
-_FIELDS = {
-    "spark.executor.memory": ("executor", "memory"),
-    "spark.executor.memoryOverhead": ("executor", "memoryOverhead"),
-    "spark.executor.cores": ("executor", "cores"),
-    "spark.executor.instances": ("executor", "instances"),
-    "spark.driver.memory": ("driver", "memory"),
-    "spark.driver.memoryOverhead": ("driver", "memoryOverhead"),
-    "spark.driver.cores": ("driver", "cores"),
-}
-_COUNTS = ("cores", "instances")
 _MOST_LINES = 5_000
 _REATTACHED = "_autoremed_reattached"
 
 
-class SparkKubernetesPlatform(Platform):
+class SparkKubernetesPlatform(ConfWithArguments):
     """Read, write and ask about a ``SparkKubernetesOperator``."""
 
     name = "spark_kubernetes"
+    # Fields of the specification.
+    arguments: ClassVar[Mapping[str, str]] = {
+        "spark.executor.memory": "executor.memory",
+        "spark.executor.memoryOverhead": "executor.memoryOverhead",
+        "spark.executor.cores": "executor.cores",
+        "spark.executor.instances": "executor.instances",
+        "spark.driver.memory": "driver.memory",
+        "spark.driver.memoryOverhead": "driver.memoryOverhead",
+        "spark.driver.cores": "driver.cores",
+    }
+    counts = ("executor.cores", "executor.instances", "driver.cores")
+    prefers_arguments = True
 
-    def read_conf(self, operator: Any) -> dict[str, str]:
-        """``sparkConf``, with the sizes of driver and executor under their Spark keys."""
-        spec = self._spec(self._body(operator))
-        conf = flat(spec.get("sparkConf"))
-        for key, (role, name) in _FIELDS.items():
-            value = (spec.get(role) or {}).get(name)
-            if value is not None:
-                conf[key] = text(value)
-        return conf
+    def held(self, operator: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """``sparkConf``, and the sizes of driver and executor."""
+        return self._of_spec(self._spec(self._body(operator)))
 
-    def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
-        """Set *changes* in the fields where there are such, else in ``sparkConf``. The application becomes a
-        dictionary of its own; the author's file and dictionary stay as they are."""
+    def hold(self, operator: Any, conf: dict[str, Any], arguments: dict[str, Any]) -> None:
+        """The application becomes a dictionary of its own; the author's file and dictionary stay as they are."""
         body = copy.deepcopy(self._body(operator))
         spec = body.setdefault("spark", {}).setdefault("spec", {})
-        conf = dict(spec.get("sparkConf") or {})
-        for key, value in changes.items():
-            if key in _FIELDS:
-                role, name = _FIELDS[key]
-                spec.setdefault(role, {})[name] = int(value) if name in _COUNTS else value
-                if key not in conf:
-                    continue
-            conf[key] = value
+        for name, value in arguments.items():
+            role, _, field = name.partition(".")
+            spec.setdefault(role, {})[field] = value
         if conf:
             spec["sparkConf"] = conf
         operator.template_spec = body
         operator.application_file = None
         vars(operator).pop("launcher", None)  # made of the former body
+
+    def submitted_conf(self, operator: Any) -> Conf | None:
+        """From the application that the operator's launcher created."""
+        created = getattr(vars(operator).get("launcher"), "spark_obj_spec", None)
+        if not created:
+            return super().submitted_conf(operator)
+        conf, fields = self._of_spec(created.get("spec") or {})
+        sizes = {key: fields[name] for key, name in self.arguments.items() if name in fields}
+        return {key: value for key, value in flat({**conf, **sizes}).items() if key in PATCHABLE}
 
     def job(self, operator: Any) -> dict[str, str]:
         """The application's file and main class."""
@@ -122,6 +123,14 @@ class SparkKubernetesPlatform(Platform):
 
         vars(operator)["pod_manager"] = Later(manager)
         _note_reattaching(operator)
+
+    def _of_spec(self, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        fields = {}
+        for name in self.arguments.values():
+            role, _, field = name.partition(".")
+            if (spec.get(role) or {}).get(field) is not None:
+                fields[name] = spec[role][field]
+        return spec.get("sparkConf") or {}, fields
 
     @staticmethod
     def _body(operator: Any) -> dict[str, Any]:

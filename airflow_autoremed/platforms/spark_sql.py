@@ -14,16 +14,12 @@ from airflow_autoremed.platforms.spark_submit import FLAGS, SparkSubmitPlatform,
 
 
 class SparkSqlPlatform(SparkSubmitPlatform):
-    """``SparkSqlOperator``: the ``spark-sql`` command. It takes no driver memory as an argument of its own."""
+    """``SparkSqlOperator``: the ``spark-sql`` command. It takes no driver memory as an argument of its own. When a patch
+    is written, ``conf`` as ``"k=v,k=v"`` becomes a mapping: a value with a comma would break the text."""
 
     name = "spark_sql"
     conf_attributes = ("_conf",)
     process_attribute = "_sp"
-
-    def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
-        """Set *changes* where the author set the same key. ``conf`` as ``"k=v,k=v"`` becomes a mapping: a value with
-        a comma would break the text."""
-        super().write_conf(operator, changes)
 
     def job(self, operator: Any) -> dict[str, str]:
         """The statement, or the file that holds it."""
@@ -37,10 +33,10 @@ class SparkSqlPlatform(SparkSubmitPlatform):
 
         self.tap_hook(operator, listened)
 
-    def _conf(self, operator: Any) -> Mapping[str, Any]:
-        if not isinstance(operator._conf, str):
-            return super()._conf(operator)
-        pairs = (part.partition("=") for part in operator._conf.split(",") if part.strip())
+    def _mapping(self, holder: Any, conf: Any) -> Mapping[str, Any]:
+        if not isinstance(conf, str):
+            return super()._mapping(holder, conf)
+        pairs = (part.partition("=") for part in conf.split(",") if part.strip())
         return {key.strip(): value for key, _, value in pairs}
 
 
@@ -76,7 +72,7 @@ class SparkPipelinesPlatform(SparkSubmitPlatform):
     property."""
 
     name = "spark_pipelines"
-    flags: ClassVar[Mapping[str, str]] = {
+    arguments: ClassVar[Mapping[str, str]] = {
         key: attribute.lstrip("_") for key, attribute in FLAGS.items() if key != "spark.cores.max"
     }
     conf_attributes = ("conf",)
@@ -89,6 +85,10 @@ class SparkPipelinesPlatform(SparkSubmitPlatform):
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
         """Tee the output of the command. The hook is made when it is first used: what OpenLineage adds to ``conf`` in
         ``execute`` has to be in it."""
+        there = vars(operator).get("hook")
+        if there is not None and not isinstance(there, Later):
+            tee_submit_log(there, write)
+            return
         make = getattr(getattr(type(operator), "hook", None), "func", None)
         if make is None:
             raise PrivateApiError(
@@ -97,10 +97,16 @@ class SparkPipelinesPlatform(SparkSubmitPlatform):
 
         def build() -> Any:
             hook = make(operator)
-            tee_submit_log(operator, hook, write)
+            tee_submit_log(hook, write)
             return hook
 
         vars(operator)["hook"] = Later(build)
 
-    def _forget_hook(self, operator: Any) -> None:
+    def _hook_held(self, operator: Any) -> Any:
+        there = vars(operator).get("hook")
+        return there.made if isinstance(there, Later) else there
+
+    def _hold_hook(self, operator: Any, hook: Any) -> None:
         vars(operator).pop("hook", None)
+        if hook is not None:
+            vars(operator)["hook"] = hook

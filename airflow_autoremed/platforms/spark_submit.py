@@ -8,21 +8,24 @@ the task runs on as if nothing were attached.
 
 from __future__ import annotations
 
+import copy
+import logging
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from airflow_autoremed.platforms import arguments
 from airflow_autoremed.platforms.base import (
-    Platform,
     PrivateApiError,
-    flat,
     note_submissions,
     own_method,
     replace_method,
-    text,
-    took_up_an_old_run,
 )
-from airflow_autoremed.types import Source
+from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
+from airflow_autoremed.spark.keys import PATCHABLE
+from airflow_autoremed.types import Conf, Source
+
+log = logging.getLogger("airflow_autoremed")
 
 # Command-line flags win over --conf in spark-submit (SparkSubmitArguments.mergeDefaultSparkProperties and the
 # option assigners of prepareSubmitEnvironment), so they are read last and written first.
@@ -38,13 +41,18 @@ _SUBMIT_ENDS_S = 15.0
 """How long spark-submit may take to notice that its application was killed; it asks YARN every second."""
 _FOLLOWED = "_autoremed_followed"
 """Attribute of an operator: the id of the run that it waits for or has waited for in a cluster."""
+_READS = "_process_spark_submit_log"
+"""The hook's method that is given the lines of the log."""
+_TAPPED = "_autoremed_tapped"
+"""Attribute of an operator: the hook that was tapped last."""
 
 
-class SparkSubmitPlatform(Platform):
+class SparkSubmitPlatform(ConfWithArguments):
     """Read, write and tap a ``SparkSubmitOperator``, or an operator built like it."""
 
     name = "spark_submit"
-    flags: ClassVar[Mapping[str, str]] = FLAGS
+    run_attributes = (_FOLLOWED,)
+    arguments: ClassVar[Mapping[str, str]] = FLAGS
     """Spark key to the operator's attribute that becomes a flag of the command line."""
     conf_attributes: ClassVar[tuple[str, ...]] = ("conf", "_conf")
     """Where the operator keeps its conf: the first of these that it has."""
@@ -53,27 +61,24 @@ class SparkSubmitPlatform(Platform):
     process_attribute: ClassVar[str] = "_submit_sp"
     """Where the hook keeps the process that it waits for."""
 
-    def read_conf(self, operator: Any) -> dict[str, str]:
-        """Declared conf, with the resource arguments (``executor_memory=...``) under their Spark keys."""
-        conf = flat(self._conf(operator))
-        for key, attribute in self.flags.items():
-            value = getattr(operator, attribute, None)
-            if value is not None:
-                conf[key] = text(value)
-        return conf
+    def held(self, operator: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The resource arguments (``executor_memory=...``) are private attributes."""
+        given = {name: getattr(operator, name, None) for name in self.arguments.values()}
+        return self._mapping(operator, getattr(operator, self._conf_attribute(operator))), given
+
+    def hold(self, operator: Any, conf: dict[str, Any], arguments: dict[str, Any]) -> None:
+        """Also of a hook that is there already: it keeps what it was built with."""
+        for name, value in arguments.items():
+            setattr(operator, name, value)
+        setattr(operator, self._conf_attribute(operator), conf)
 
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
-        """Set *changes* where the author set the same key: in the argument, in ``conf``, or in both."""
-        conf: dict[str, Any] = dict(self._conf(operator))
-        for key, value in changes.items():
-            attribute = self.flags.get(key)
-            if attribute is not None and getattr(operator, attribute, None) is not None:
-                setattr(operator, attribute, value)
-                if key not in conf:
-                    continue
-            conf[key] = value
-        setattr(operator, self._conf_attribute(operator), conf)
-        self._forget_hook(operator)
+        """Set *changes* where the author set the same key: in the argument, in conf, or in both; and in a copy of a
+        hook that was built before. Where that hook is of another make, the operator builds one anew."""
+        super().write_conf(operator, changes)
+        hook = self._hook_held(operator)
+        if hook is not None:
+            self._hold_hook(operator, self._changed_hook(operator, hook, changes))
 
     def job(self, operator: Any) -> dict[str, str]:
         """The application and its main class."""
@@ -86,28 +91,56 @@ class SparkSubmitPlatform(Platform):
 
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
         """Tee the output of spark-submit: the hook reads every line as before, *write* sees it too."""
-        self.tap_hook(operator, lambda hook: tee_submit_log(operator, hook, write))
+        self.tap_hook(operator, lambda hook: tee_submit_log(hook, write))
         note_submissions(operator)
         _note_what_is_followed(operator)
 
     def tap_hook(self, operator: Any, tapped: Callable[[Any], None]) -> None:
-        """Have *tapped* called with the operator's hook before it runs anything."""
+        """Have *tapped* called with the operator's hook before it runs anything: one that is there, one that
+        ``pre_execute`` leaves behind, and one that ``_get_hook`` builds."""
+        setattr(operator, _TAPPED, None)
+
+        def tap_once(hook: Any) -> None:
+            if hook is None or hook is vars(operator).get(_TAPPED):
+                return
+            try:
+                tapped(hook)
+            except Exception as error:  # noqa: BLE001 - the hook works without us
+                _no_tap(hook, error)
+            setattr(operator, _TAPPED, hook)
+
         build = own_method(operator, "_get_hook")
-        if build is None:
+        prepare = own_method(operator, "pre_execute")
+        there = self._hook_held(operator)
+        if build is None and there is None:
             raise PrivateApiError(f"{type(operator).__name__} has no _get_hook; its log cannot be tapped")
 
-        def build_tapped() -> Any:
-            hook = build()
-            tapped(hook)
+        def build_tapped(*args: Any, **kwargs: Any) -> Any:
+            hook = build(*args, **kwargs)
+            tap_once(hook)
             return hook
 
-        replace_method(operator, "_get_hook", build_tapped)
-        self._forget_hook(operator)
+        def prepare_and_tap(*args: Any, **kwargs: Any) -> Any:
+            result = prepare(*args, **kwargs)
+            tap_once(self._hook_held(operator))
+            return result
 
-    def reconnected(self, operator: Any) -> bool:
-        """Since provider 6.1 and Airflow 3.3, an operator that follows its application in a cluster goes on with
-        one that an earlier try submitted and that is still active, or has succeeded meanwhile."""
-        return took_up_an_old_run(operator, getattr(operator, _FOLLOWED, None))
+        tap_once(there)
+        if build is not None:
+            replace_method(operator, "_get_hook", build_tapped)
+        if prepare is not None and not hasattr(prepare, "autoremed_operator"):
+            replace_method(operator, "pre_execute", prepare_and_tap)
+
+    def submitted_conf(self, operator: Any) -> Conf | None:
+        """From the arguments of the process that the hook started."""
+        process = getattr(self.built_hook(operator), self.process_attribute, None)
+        words = getattr(process, "args", None)
+        if not isinstance(words, list | tuple):
+            return super().submitted_conf(operator)
+        options = [str(word) for word in words]
+        while options and not options[0].startswith("-"):  # the binary, and a command of spark-pipelines
+            options.pop(0)
+        return {key: value for key, value in arguments.read(options).items() if key in PATCHABLE}
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """In cluster mode, what YARN, Kubernetes or the standalone master says of the driver."""
@@ -166,16 +199,34 @@ class SparkSubmitPlatform(Platform):
         return True
 
     def built_hook(self, operator: Any) -> Any:
-        """The hook that the operator has built for its run; ``None`` before there is one."""
+        """The hook of the operator's run; ``None`` before there is one."""
+        held = self._hook_held(operator)
+        return vars(operator).get(_TAPPED) if held is None else held
+
+    def _hook_held(self, operator: Any) -> Any:
         return vars(operator).get(self.hook_attribute)
 
-    def _conf(self, operator: Any) -> Mapping[str, Any]:
-        conf = getattr(operator, self._conf_attribute(operator)) or {}
-        if not isinstance(conf, Mapping):
-            raise PrivateApiError(
-                f"conf of {type(operator).__name__} is a {type(conf).__name__}, not a mapping"
-            )
-        return conf
+    def _hold_hook(self, operator: Any, hook: Any) -> None:
+        setattr(operator, self.hook_attribute, hook)
+
+    def _changed_hook(self, operator: Any, hook: Any, changes: Mapping[str, str]) -> Any:
+        """A copy of *hook* with *changes*; ``None`` when it does not keep them where the provider's hooks do."""
+        try:
+            held = {name: getattr(hook, name, None) for name in FLAGS.values()}
+            conf, given = _OF_HOOKS.spread(changes, self._mapping(hook, vars(hook)["_conf"]), held)
+            changed = copy.copy(hook)
+            if hasattr(vars(changed).get(_READS), "autoremed_tee"):  # it reads for the hook that was copied
+                delattr(changed, _READS)
+            for name, value in {**given, "_conf": conf}.items():
+                setattr(changed, name, value)
+        except (PrivateApiError, KeyError, AttributeError, TypeError):
+            return None
+        return changed
+
+    def _mapping(self, holder: Any, conf: Any) -> Mapping[str, Any]:
+        if conf is None or isinstance(conf, Mapping):
+            return conf or {}
+        raise PrivateApiError(f"conf of {type(holder).__name__} is a {type(conf).__name__}, not a mapping")
 
     def _conf_attribute(self, operator: Any) -> str:
         for attribute in self.conf_attributes:
@@ -183,23 +234,38 @@ class SparkSubmitPlatform(Platform):
                 return attribute
         raise PrivateApiError(f"{type(operator).__name__} has no {' or '.join(self.conf_attributes)}")
 
-    def _forget_hook(self, operator: Any) -> None:
-        # The operator caches its hook, and a hook keeps the conf it was built with.
-        if self.built_hook(operator) is not None:
-            setattr(operator, self.hook_attribute, None)
+
+_OF_HOOKS = SparkSubmitPlatform()
+"""Hooks of all kinds keep their arguments under the names that ``SparkSubmitOperator`` has for them."""
 
 
-def tee_submit_log(operator: Any, hook: Any, write: Callable[[str], None]) -> None:
-    """Let *write* see every line that a ``SparkSubmitHook`` reads."""
-    process = getattr(hook, "_process_spark_submit_log", None)
-    if process is None:
-        operator.log.warning(
-            "[autoremed] %s has no _process_spark_submit_log, so the log of this run cannot be read as it streams; "
-            "a failure will be judged by its exception alone.",
-            type(hook).__name__,
-        )
-        return
-    hook._process_spark_submit_log = lambda lines: process(tee(lines, write))
+def tee_submit_log(hook: Any, write: Callable[[str], None]) -> None:
+    """Let *write* see every line that a ``SparkSubmitHook`` reads.
+
+    :raises AttributeError: when it has no place where it reads them.
+    """
+    process = getattr(hook, _READS)
+
+    def teed(*args: Any, **kwargs: Any) -> Any:
+        if args:
+            args = (tee(args[0], write), *args[1:])
+        elif kwargs:  # however a subclass names it
+            name = "itr" if "itr" in kwargs else next(iter(kwargs))
+            kwargs[name] = tee(kwargs[name], write)
+        return process(*args, **kwargs)
+
+    teed.autoremed_tee = True  # type: ignore[attr-defined]
+    setattr(hook, _READS, teed)
+
+
+def _no_tap(hook: Any, error: Exception) -> None:
+    log.warning(
+        "[autoremed] The log of this run cannot be read as it streams from %s (%s: %s); a failure will be judged by "
+        "its exception and by what the platform knows.",
+        type(hook).__name__,
+        type(error).__name__,
+        error,
+    )
 
 
 def _note_what_is_followed(operator: Any) -> None:
@@ -220,7 +286,13 @@ def _noting(operator: Any, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def tee(lines: Iterable[Any], write: Callable[[str], None]) -> Iterator[Any]:
-    """*lines*, each of which *write* sees too."""
+    """*lines*, each of which *write* sees too, until a fault of it."""
+    listening = True
     for line in lines:
-        write(line if isinstance(line, str) else str(line))
+        if listening:
+            try:
+                write(line if isinstance(line, str) else str(line))
+            except Exception as error:  # noqa: BLE001 - the run goes on without us
+                listening = False
+                log.warning("[autoremed] Listening to the log ended: %s: %s", type(error).__name__, error)
         yield line

@@ -10,46 +10,38 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from airflow_autoremed.platforms.base import Platform, flat, text
+from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
 from airflow_autoremed.types import Source
 
-_FIELDS = {
-    "spark.executor.memory": "executor_memory",
-    "spark.driver.memory": "driver_memory",
-    "spark.executor.cores": "executor_cores",
-    "spark.driver.cores": "driver_cores",
-    "spark.executor.instances": "executor_count",
-}
-_COUNTS = ("executor_cores", "driver_cores", "executor_count")
 
-
-class SynapsePlatform(Platform):
+class SynapsePlatform(ConfWithArguments):
     """Read, write and ask about an ``AzureSynapseRunSparkBatchOperator``."""
 
     name = "synapse"
+    run_attributes = ("job_id",)
+    # Fields of the payload.
+    arguments: ClassVar[Mapping[str, str]] = {
+        "spark.executor.memory": "executor_memory",
+        "spark.driver.memory": "driver_memory",
+        "spark.executor.cores": "executor_cores",
+        "spark.driver.cores": "driver_cores",
+        "spark.executor.instances": "executor_count",
+    }
+    counts = ("executor_cores", "driver_cores", "executor_count")
+    prefers_arguments = True
 
-    def read_conf(self, operator: Any) -> dict[str, str]:
-        """``configuration``, with the sizes under their Spark keys."""
-        conf = flat(operator.payload.configuration)
-        for key, name in _FIELDS.items():
-            value = getattr(operator.payload, name, None)
-            if value is not None:
-                conf[key] = text(value)
-        return conf
+    def held(self, operator: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """``configuration`` of the payload, and its fields."""
+        given = {name: getattr(operator.payload, name, None) for name in self.arguments.values()}
+        return operator.payload.configuration or {}, given
 
-    def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
-        """Set *changes* in a copy of the payload: in the field where there is one, else in ``configuration``."""
+    def hold(self, operator: Any, conf: dict[str, Any], arguments: dict[str, Any]) -> None:
+        """In a copy of the payload."""
         payload = copy.copy(operator.payload)
-        conf = dict(payload.configuration or {})
-        for key, value in changes.items():
-            name = _FIELDS.get(key)
-            if name is not None:
-                setattr(payload, name, int(value) if name in _COUNTS else value)
-                if key not in conf:
-                    continue
-            conf[key] = value
+        for name, value in arguments.items():
+            setattr(payload, name, value)
         payload.configuration = conf or payload.configuration
         operator.payload = payload
 
@@ -60,7 +52,7 @@ class SynapsePlatform(Platform):
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """The batch's errors and log lines."""
-        job = operator.job_id
+        job = self.run_id(operator)
         if job is None:
             found = re.search(r"[Jj]ob run (\d+)", str(exception))
             if found is None:

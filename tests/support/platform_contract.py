@@ -6,6 +6,7 @@ A test module subclasses :class:`PlatformContract` and says how an operator is b
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any, ClassVar
 
 import pytest
@@ -94,6 +95,32 @@ class PlatformContract:
         platform.write_conf(operator, self.changes)
         conf = platform.read_conf(operator)
         assert {key: conf.get(key) for key in self.changes} == self.changes
+
+    def test_before_there_is_a_run_nothing_is_known_of_it(self, operator: Any, platform: Platform) -> None:
+        platform.tap(operator, lambda line: None)
+        assert platform.submitted_conf(operator) is None
+        assert platform.note(operator) == {}
+        assert list(platform.late_evidence(operator, {})) == []
+        assert not platform.reconnected(operator)
+
+    def test_what_was_noted_before_a_deferral_is_known_to_another_object(
+        self, operator: Any, platform: Platform
+    ) -> None:
+        if not platform.run_attributes:
+            return
+        setattr(operator, platform.run_attributes[0], "run-7")
+        noted = json.loads(json.dumps(platform.note(operator)))
+        fresh = self.build(**self.declared())
+        platform.restore(fresh, noted)
+        platform.tap(fresh, lambda line: None)
+        assert platform.run_id(fresh) == "run-7"
+        assert platform.note(fresh) == noted, "it may be deferred once more"
+        assert not platform.reconnected(fresh), "it is the run of this attempt"
+
+    def test_a_note_that_somebody_else_wrote_does_no_harm(self, operator: Any, platform: Platform) -> None:
+        platform.restore(operator, {"run": {"a": ["dict"]}, "submitted": "text", "other": "x" * 9999})
+        assert platform.run_id(operator) is None
+        assert platform.submitted_conf(operator) is None
 
     def test_only_settings_that_a_patch_may_change_are_in_the_contract(self) -> None:
         assert set(self.changes) <= set(PATCHABLE)
