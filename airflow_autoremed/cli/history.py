@@ -16,7 +16,7 @@ from rich.text import Text
 from airflow_autoremed import settings
 from airflow_autoremed.cli import store_access
 from airflow_autoremed.history import Store, StoreError
-from airflow_autoremed.history.rows import HistoryRow
+from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import Action, Mode
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def show(
 ) -> None:
     """Show everything about one task instance, try by try."""
 
-    def read(store: Store) -> list[HistoryRow]:
+    def read(store: Store) -> list[StoredAttempt]:
         run, index = run_id, map_index
         if run is None:
             latest = [
@@ -103,7 +103,9 @@ def show(
         console.print(_details(row))
 
 
-def _read(store_url: str | None, read: Callable[[Store], list[HistoryRow]]) -> tuple[list[HistoryRow], str]:
+def _read(
+    store_url: str | None, read: Callable[[Store], list[StoredAttempt]]
+) -> tuple[list[StoredAttempt], str]:
     """What *read* finds in the configured store, and how that store is called in messages."""
     with opened(store_url) as store:
         return read(store), store.name
@@ -130,7 +132,7 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _overview(rows: list[HistoryRow]) -> Table:
+def _overview(rows: list[StoredAttempt]) -> Table:
     table = Table(show_lines=True)
     table.add_column("attempt", overflow="fold")
     table.add_column("outcome")
@@ -150,7 +152,7 @@ def _overview(rows: list[HistoryRow]) -> Table:
     return table
 
 
-def _details(row: HistoryRow) -> Group:
+def _details(row: StoredAttempt) -> Group:
     attempt = row.attempt
     parts: list[Text] = [
         safe_text(f"{_task(row)}, run {attempt.run_id}, try {attempt.try_number}", "bold"),
@@ -184,7 +186,7 @@ def _details(row: HistoryRow) -> Group:
     return Group(*(part for part in parts if part.plain), Text())
 
 
-def _decision(row: HistoryRow) -> list[Text]:
+def _decision(row: StoredAttempt) -> list[Text]:
     """The decision, its reason and its changes, one under the other."""
     if row.action is None:
         return []
@@ -198,18 +200,18 @@ def _decision(row: HistoryRow) -> list[Text]:
     return [head, *changes]
 
 
-def _outcome(row: HistoryRow) -> Text:
+def _outcome(row: StoredAttempt) -> Text:
     if row.succeeded is None:
         return Text("not known", "dim")
     return Text("succeeded", "green") if row.succeeded else Text("failed", "red")
 
 
-def _cost(row: HistoryRow) -> str:
+def _cost(row: StoredAttempt) -> str:
     after = "" if row.duration_s is None else f" after {row.duration_s:.1f} s"
     return after if row.gib_seconds is None else f"{after}, {_number(row.gib_seconds)} GiB-seconds"
 
 
-def _task(row: HistoryRow) -> str:
+def _task(row: StoredAttempt) -> str:
     attempt = row.attempt
     return f"{attempt.dag_id}.{attempt.task_id}" + (
         f"[{attempt.map_index}]" if attempt.map_index >= 0 else ""
@@ -232,11 +234,11 @@ def safe_text(text: str, style: str = "") -> Text:
     )
 
 
-def _print_json(rows: list[HistoryRow]) -> None:
+def _print_json(rows: list[StoredAttempt]) -> None:
     typer.echo(json.dumps([_as_json(row) for row in rows], indent=2))
 
 
-def _as_json(row: HistoryRow) -> dict[str, Any]:
+def _as_json(row: StoredAttempt) -> dict[str, Any]:
     attempt = row.attempt
     return {
         "dag_id": attempt.dag_id,

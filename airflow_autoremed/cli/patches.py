@@ -19,7 +19,7 @@ from airflow_autoremed.cli.history import (
     safe_text,
     shown_time,
 )
-from airflow_autoremed.history.rows import PatchRow
+from airflow_autoremed.history.stored import StoredPatch
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, PatchState
 
 _NOT_FOUND = 1
@@ -114,7 +114,7 @@ def revoke(
     Console().print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)} is revoked."), soft_wrap=True)
 
 
-def _only(rows: list[PatchRow], key: str) -> PatchRow:
+def _only(rows: list[StoredPatch], key: str) -> StoredPatch:
     if not rows or not key:
         fail(f"No patch begins with {key!r}; `autoremed patches list --all` shows them.", _NOT_FOUND)
     if len(rows) > 1:
@@ -122,7 +122,7 @@ def _only(rows: list[PatchRow], key: str) -> PatchRow:
     return rows[0]
 
 
-def _whom(row: PatchRow) -> str:
+def _whom(row: StoredPatch) -> str:
     scope = row.patch.scope
     instance = {ANY_MAP_INDEX: " [every instance]", -1: ""}.get(scope.map_index, f" [{scope.map_index}]")
     run = "every run" if scope.run_id == ANY else f"run {scope.run_id}, try {row.patch.from_try + 1}"
@@ -130,7 +130,7 @@ def _whom(row: PatchRow) -> str:
     return f"{scope.dag_id}.{scope.task_id}{instance}, {run}{job}"
 
 
-def _changes(row: PatchRow) -> list[str]:
+def _changes(row: StoredPatch) -> list[str]:
     tested = {each["path"]: each["value"] for each in row.patch.operations if each["op"] == "test"}
     return [
         f"{each['path'][1:]}: {tested.get(each['path'], '(not set)')} -> {each['value']}"
@@ -139,7 +139,7 @@ def _changes(row: PatchRow) -> list[str]:
     ]
 
 
-def _as_json(row: PatchRow) -> dict[str, Any]:
+def _as_json(row: StoredPatch) -> dict[str, Any]:
     scope = row.patch.scope
     return {
         "key": row.key,

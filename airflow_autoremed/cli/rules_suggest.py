@@ -16,7 +16,7 @@ from airflow_autoremed import settings
 from airflow_autoremed.cli import store_access
 from airflow_autoremed.cli.history import StoreOption
 from airflow_autoremed.history import Store, StoreError
-from airflow_autoremed.history.rows import HistoryRow
+from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import UNKNOWN, AttemptId, Classification, Source
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
     return _Found(failures, healthy, where, named, speechless)
 
 
-def read_history(store_url: str | None) -> tuple[list[HistoryRow], str]:
+def read_history(store_url: str | None) -> tuple[list[StoredAttempt], str]:
     """The latest attempts, latest first, and how their store is called. A store that is not there yet has none."""
     from airflow_autoremed.history.db.schema_state import State
 
@@ -288,13 +288,13 @@ def read_history(store_url: str | None) -> tuple[list[HistoryRow], str]:
         _fail(str(error))
 
 
-def evidence(row: HistoryRow) -> tuple[str, ...]:
+def evidence(row: StoredAttempt) -> tuple[str, ...]:
     """The texts of a failure that the history keeps: the deciding lines where there are any, and the excerpt."""
     lines = "\n".join(line.text for line in row.lines)
     return tuple(text for text in (lines, row.excerpt) if text)
 
 
-def plain_retries(rows: Iterable[HistoryRow]) -> dict[AttemptId, bool]:
+def plain_retries(rows: Iterable[StoredAttempt]) -> dict[AttemptId, bool]:
     """Of each attempt that a retry with the same configuration followed, whether that succeeded."""
     known = {row.attempt: row for row in rows}
     ends: dict[AttemptId, bool] = {}
@@ -497,7 +497,7 @@ def _tell(metrics: Any, bar: float | None, directory: Path) -> None:
     console.print(f"Written to {escape(str(directory))}")
 
 
-def _classified(rows: Iterable[HistoryRow]) -> list[Example]:
+def _classified(rows: Iterable[StoredAttempt]) -> list[Example]:
     """Failures that a rule named; the rule is the group, see :class:`Example`."""
     from airflow_autoremed.learning.text_training import Example
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_autoremed.history.rows import HistoryRow
+from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import Action
 
 
@@ -28,7 +28,7 @@ class Ended:
 
     promise: Promise
     state: str
-    rows: tuple[HistoryRow, ...]
+    rows: tuple[StoredAttempt, ...]
     """Its tries in the history, oldest first."""
 
     @property

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, Table, func, select
 from sqlalchemy.sql import Select
 
+from airflow_autoremed.history.attempt_records import StoreError
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.db.run_metrics_table import run_metrics
-from airflow_autoremed.history.records import StoreError
 
 CHUNK = 2000
 """Rows that are read and written at once. A row with all its texts full is of about 400 KB; one of a usual

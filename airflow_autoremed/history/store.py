@@ -6,24 +6,25 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_autoremed import database_urls
 from airflow_autoremed.deadline import OverrunError, within
-from airflow_autoremed.history.db import row_keys
-from airflow_autoremed.history.records import (
-    Beginning,
-    Ending,
-    Judge,
+from airflow_autoremed.history.attempt_records import (
+    AttemptDecision,
+    AttemptEnd,
+    AttemptStart,
+    Promotion,
     StoreError,
 )
+from airflow_autoremed.history.db import row_keys
 from airflow_autoremed.types import (
     AttemptId,
     Ceilings,
     PastAttempt,
     Patch,
-    PatchRules,
     PatchState,
     RecordedAttempt,
 )
@@ -32,18 +33,16 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_autoremed.history.db.engine import Database
-    from airflow_autoremed.history.rows import (
-        HistoryRow,
+    from airflow_autoremed.history.stored import (
         OutcomesOf,
-        PatchRow,
-        StandingPatch,
-        StoredVerdict,
-        Verdict,
+        PromotedPatch,
+        StoredAttempt,
+        StoredDecision,
+        StoredPatch,
     )
 
 T = TypeVar("T")
 
-_NEVER_PROMOTE = PatchRules(promote_after=0)
 _MAX_DEPLOYMENT = 64
 _MAX_MESSAGE = 500
 _PAUSE_IN_DEADLINES = 12
@@ -110,25 +109,23 @@ class Store:
         self,
         attempt: AttemptId,
         *,
-        begun: Beginning | None = None,
-        verdict: Verdict | None = None,
-        ended: Ending | None = None,
-        rules: PatchRules = _NEVER_PROMOTE,
-        judge: Judge | None = None,
+        start: AttemptStart | None = None,
+        decision: AttemptDecision | None = None,
+        end: AttemptEnd | None = None,
+        promotion: Promotion | None = None,
     ) -> list[str]:
         """Record what is known of *attempt*, all of it or nothing.
 
-        An attempt that resumes after a deferral begins again: its first beginning stays. Deciding again replaces
-        the former decision.
+        An attempt that resumes after a deferral starts again: its first start stays. Deciding again replaces the
+        former decision. An attempt that ends gives back the memory that it was granted.
 
-        :param rules: when a patch that the attempt ran with is promoted, and what for.
-        :param judge: says whether it is worth it; without one, ending changes no patch.
+        :param promotion: when a patch that the attempt ran with is promoted; without it, ending changes no patch.
         :return: what became of patches because of it, in sentences for the task's log.
         """
 
         def work(database: Database) -> list[str]:
             return database.write(
-                lambda connection: self._record(connection, attempt, begun, verdict, ended, rules, judge)
+                lambda connection: self._record(connection, attempt, start, decision, end, promotion)
             )
 
         return self._do(work)
@@ -137,46 +134,70 @@ class Store:
         self,
         connection: Connection,
         attempt: AttemptId,
-        begun: Beginning | None,
-        verdict: Verdict | None,
-        ended: Ending | None,
-        rules: PatchRules,
-        judge: Judge | None,
+        start: AttemptStart | None,
+        decision: AttemptDecision | None,
+        end: AttemptEnd | None,
+        promotion: Promotion | None,
     ) -> list[str]:
         from airflow_autoremed.history.queries import write_attempts
 
-        if begun is not None:
-            write_attempts.beginning(connection, self.deployment, begun)
+        if start is not None:
+            write_attempts.start(connection, self.deployment, start)
         else:
             write_attempts.make_known(connection, self.deployment, attempt)
-        if verdict is not None:
-            write_attempts.verdict(
-                connection,
-                self.deployment,
-                attempt,
-                verdict,
-                fingerprint=begun.fingerprint if begun is not None else None,
-            )
-        if ended is None:
+        if decision is not None:
+            fingerprint = start.fingerprint if start is not None else None
+            write_attempts.decision(connection, self.deployment, attempt, decision, fingerprint=fingerprint)
+        if end is None:
             return []
-        write_attempts.ending(connection, self.deployment, attempt, ended)
-        if begun is not None and not (begun.patched or begun.patch_key):
-            return []  # it has no patch, and holds no memory beyond what it declares
+        write_attempts.end(connection, self.deployment, attempt, end)
+        if start is None or start.patch_key is None or promotion is None or end.succeeded is None:
+            return []
         from airflow_autoremed.history.queries import patch_life
 
-        patch_life.release(connection, self.deployment, attempt)
-        if begun is None or begun.patch_key is None or judge is None:
-            return []
-        category = verdict.decision.classification.category if verdict is not None else None
         return patch_life.settle(
             connection,
-            begun.patch_key,
+            start.patch_key,
             attempt,
-            succeeded=ended.succeeded,
-            category=category,
-            rules=rules,
-            judge=judge,
+            succeeded=end.succeeded,
+            category=decision.decision.classification.category if decision is not None else None,
+            rules=promotion.rules,
+            judge=promotion.judge,
         )
+
+    def started_without_end(self, attempt: AttemptId, max_tries: int | None) -> AttemptStart | None:
+        """The start of the try right before *attempt*, when it was lost: positive evidence, never mere absence.
+
+        That is, the try recorded its own start, nothing was recorded of it since (no decision, no end, no end from
+        outside), and it belongs to the same sequence of tries: the task was not cleared in between, which raises
+        Airflow's ``max_tries``. ``None`` in every other case, and where either ``max_tries`` is not known.
+        """
+        if attempt.try_number <= 1 or max_tries is None:
+            return None
+        before, tries = _previous(attempt), max_tries
+
+        def work(database: Database) -> AttemptStart | None:
+            from airflow_autoremed.history.queries import read_attempts
+
+            return database.read(
+                lambda c: read_attempts.started_without_end(c, self.deployment, before, tries)
+            )
+
+        return self._do(work)
+
+    def patch_state(self, key: str) -> PatchState | None:
+        """The state of the patch that :meth:`patch_key` or a promoted patch names; ``None`` when it is not known.
+
+        A patch that was handed to the next attempt by other means (Airflow's task state store) is to be applied only
+        while it is not ``revoked``, ``expired`` or ``superseded`` here.
+        """
+
+        def work(database: Database) -> PatchState | None:
+            from airflow_autoremed.history.queries import read_attempts
+
+            return database.read(lambda c: read_attempts.patch_state(c, key))
+
+        return self._do(work)
 
     def patch_key(self, patch: Patch) -> str:
         """The name under which a patch for one task instance is kept: that of the failed attempt it comes from."""
@@ -186,10 +207,10 @@ class Store:
             AttemptId(scope.dag_id, scope.run_id, scope.task_id, scope.map_index, patch.from_try),
         )
 
-    def standing_patch(self, attempt: AttemptId, fingerprint: str) -> StandingPatch | None:
+    def promoted_patch(self, attempt: AttemptId, fingerprint: str) -> PromotedPatch | None:
         """The promoted patch that every run of the task of *attempt* begins with, if there is one."""
 
-        def work(database: Database) -> StandingPatch | None:
+        def work(database: Database) -> PromotedPatch | None:
             from airflow_autoremed.history.queries import promoted_patch
 
             return database.read(lambda c: promoted_patch.standing(c, self.deployment, attempt, fingerprint))
@@ -218,10 +239,10 @@ class Store:
 
         return self._do(work)
 
-    def patches(self, limit: int, *, in_force_only: bool = False) -> list[PatchRow]:
+    def patches(self, limit: int, *, in_force_only: bool = False) -> list[StoredPatch]:
         """The *limit* patches that changed last, latest first."""
 
-        def work(database: Database) -> list[PatchRow]:
+        def work(database: Database) -> list[StoredPatch]:
             from airflow_autoremed.history.queries import read_attempts
 
             return database.read(
@@ -230,10 +251,10 @@ class Store:
 
         return self._do(work)
 
-    def find_patches(self, key: str) -> list[PatchRow]:
+    def find_patches(self, key: str) -> list[StoredPatch]:
         """The patches whose key begins with *key*, ten at most, each with its life."""
 
-        def work(database: Database) -> list[PatchRow]:
+        def work(database: Database) -> list[StoredPatch]:
             from airflow_autoremed.history.queries import read_attempts
 
             return database.read(lambda c: read_attempts.find_patches(c, self.deployment, key))
@@ -301,35 +322,35 @@ class Store:
 
         return self._do(work)
 
-    def verdict_for(self, attempt: AttemptId) -> StoredVerdict | None:
+    def decision_before(self, attempt: AttemptId) -> StoredDecision | None:
         """What was decided about the try right before *attempt*; ``None`` when nothing was."""
         if attempt.try_number <= 1:
             return None
-        before = AttemptId(
-            attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index, attempt.try_number - 1
-        )
+        before = _previous(attempt)
 
-        def work(database: Database) -> StoredVerdict | None:
+        def work(database: Database) -> StoredDecision | None:
             from airflow_autoremed.history.queries import read_attempts
 
-            return database.read(lambda c: read_attempts.verdict(c, self.deployment, before))
+            return database.read(lambda c: read_attempts.decision(c, self.deployment, before))
 
         return self._do(work)
 
-    def recent(self, limit: int, dag_id: str | None = None, task_id: str | None = None) -> list[HistoryRow]:
+    def recent(
+        self, limit: int, dag_id: str | None = None, task_id: str | None = None
+    ) -> list[StoredAttempt]:
         """The *limit* attempts recorded last, latest first."""
 
-        def work(database: Database) -> list[HistoryRow]:
+        def work(database: Database) -> list[StoredAttempt]:
             from airflow_autoremed.history.queries import read_attempts
 
             return database.read(lambda c: read_attempts.recent(c, self.deployment, limit, dag_id, task_id))
 
         return self._do(work)
 
-    def one(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[HistoryRow]:
+    def one(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[StoredAttempt]:
         """All tries of one task instance, oldest first."""
 
-        def work(database: Database) -> list[HistoryRow]:
+        def work(database: Database) -> list[StoredAttempt]:
             from airflow_autoremed.history.queries import read_attempts
 
             return database.read(
@@ -409,6 +430,11 @@ class Store:
         self._hanging = None
         if database is not None:
             database.forget()
+
+
+def _previous(attempt: AttemptId) -> AttemptId:
+    """The try right before *attempt* of the same task instance."""
+    return replace(attempt, try_number=attempt.try_number - 1)
 
 
 def _what_went_wrong(error: Exception) -> str:

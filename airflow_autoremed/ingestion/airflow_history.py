@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_autoremed.history.rows import Attempted
+from airflow_autoremed.history.stored import AirflowAttempt
 from airflow_autoremed.ingestion.web import Web, WebError
 from airflow_autoremed.spark.cost import usage_by_conf
 from airflow_autoremed.spark.event_log import kept_value
@@ -124,7 +124,7 @@ def ingest(
         window_end = min(begin + _WINDOW, end)
         for page in _pages(api, begin, window_end, wanted):
             seen += len(page)
-            tries: list[Attempted] = []
+            tries: list[AirflowAttempt] = []
             for instance in page:
                 if _operator(instance) not in wanted:
                     continue
@@ -173,7 +173,7 @@ def _pages(
             return
 
 
-def _tries(api: Api, instance: Mapping[str, Any]) -> tuple[list[Attempted], Problem | None]:
+def _tries(api: Api, instance: Mapping[str, Any]) -> tuple[list[AirflowAttempt], Problem | None]:
     """All tries of a task instance that began; the earlier ones are asked for where there are any."""
     conf = _conf(instance.get("rendered_fields"))
     number = instance.get("try_number")
@@ -194,7 +194,7 @@ def _tries(api: Api, instance: Mapping[str, Any]) -> tuple[list[Attempted], Prob
             problem = Problem(
                 f"{instance.get('dag_id')}.{instance.get('task_id')}: its earlier tries: {error}"
             )
-    tries: dict[AttemptId, Attempted] = {}
+    tries: dict[AttemptId, AirflowAttempt] = {}
     for each in histories:
         attempted = _attempted(each, conf)
         if attempted is not None:
@@ -202,7 +202,7 @@ def _tries(api: Api, instance: Mapping[str, Any]) -> tuple[list[Attempted], Prob
     return list(tries.values()), problem
 
 
-def _attempted(each: Mapping[str, Any], conf: Conf) -> Attempted | None:
+def _attempted(each: Mapping[str, Any], conf: Conf) -> AirflowAttempt | None:
     """One try; ``None`` for what never began, or is none."""
     started = _moment(each.get("start_date"))
     state, number = each.get("state"), each.get("try_number")
@@ -221,13 +221,13 @@ def _attempted(each: Mapping[str, Any], conf: Conf) -> Attempted | None:
     )
     ended = _moment(each.get("end_date"))
     if state not in _ENDED or ended is None:
-        return Attempted(attempt, _operator(each), started, conf)
+        return AirflowAttempt(attempt, _operator(each), started, conf)
     told = each.get("duration")
     lasted = (
         float(told) if isinstance(told, (int, float)) and told >= 0 else (ended - started).total_seconds()
     )
     lasted = max(0.0, lasted)
-    return Attempted(
+    return AirflowAttempt(
         attempt,
         _operator(each),
         started,

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 
 from airflow_autoremed.history import Store
+from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.export import export
 from airflow_autoremed.history.queries.training_attempts import everything
-from airflow_autoremed.history.records import Beginning, Ending
-from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.ingestion.event_logs import measured
 from airflow_autoremed.learning.examples import TrainingSet, examples
 from airflow_autoremed.learning.parquet_examples import read_examples
@@ -57,10 +56,10 @@ def store_url(tmp_path_factory):
     for record in history(25, 8):
         began = datetime.fromtimestamp(record.started_at, timezone.utc)
         cause = Classification(record.category or "", "r", Restartable.WITH_CHANGES, True)
-        verdict = Verdict(Decision(Action.REMEDIATE, "more", cause, record.effective), Mode.ACT)
+        verdict = AttemptDecision(Decision(Action.REMEDIATE, "more", cause, record.effective), Mode.ACT)
         store.record(
             record.attempt,
-            begun=Beginning(
+            start=AttemptStart(
                 record.attempt,
                 baseline=record.baseline,
                 effective=record.effective,
@@ -69,8 +68,8 @@ def store_url(tmp_path_factory):
                 patched=False,
                 fingerprint=record.fingerprint,
             ),
-            verdict=None if record.succeeded else verdict,
-            ended=Ending(bool(record.succeeded), began, record.duration_s, 1.0),
+            decision=None if record.succeeded else verdict,
+            end=AttemptEnd(bool(record.succeeded), began, record.duration_s, 1.0),
         )
     store.close()
     return url

@@ -42,8 +42,8 @@ pytestmark = pytest.mark.integration
 for _name in (
     "test_an_attempt_comes_back_with_all_that_was_recorded",
     "test_the_next_try_finds_the_patch_of_the_try_before",
-    "test_nobody_but_the_next_try_finds_the_verdict",
-    "test_a_verdict_without_a_patch_is_a_verdict",
+    "test_nobody_but_the_next_try_finds_the_decision",
+    "test_a_decision_without_a_patch_is_a_decision",
     "test_recording_twice_leaves_one_row_with_the_last_decision",
     "test_a_try_that_resumes_after_a_deferral_keeps_its_first_beginning",
     "test_past_attempts_are_the_earlier_tries_of_this_task_instance_oldest_first",
@@ -140,7 +140,7 @@ def test_an_earlier_store_is_upgraded_with_its_data(engine: Engine, empty: str, 
     assert differences(engine) == []
     assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]
     assert stores.content(engine, before) == stores.sorted_rows(before)
-    verdict = Store(empty).verdict_for(TRY_2)
+    verdict = Store(empty).decision_before(TRY_2)
     assert verdict is not None
     assert verdict.patch == patch_for(TRY_1)
 

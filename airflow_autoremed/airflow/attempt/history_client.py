@@ -27,8 +27,8 @@ from airflow_autoremed.types import (
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
     from airflow_autoremed.history import Store
-    from airflow_autoremed.history.records import Beginning
-    from airflow_autoremed.history.rows import StandingPatch, Verdict
+    from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptStart
+    from airflow_autoremed.history.stored import PromotedPatch
 
 log = logging.getLogger("airflow_autoremed")
 
@@ -59,7 +59,7 @@ class Recorder:
         """Record that a patched attempt begins. (Others are recorded when they end.)"""
 
         def write(store: Store) -> None:
-            store.record(running.attempt, begun=self._begun(store, running))
+            store.record(running.attempt, start=self._begun(store, running))
 
         return self._try(write)
 
@@ -71,12 +71,12 @@ class Recorder:
         :param exception: the exception's text, for what is kept of a failure that no rule names.
         """
         from airflow_autoremed.airflow.attempt import unclassified
-        from airflow_autoremed.history.rows import Verdict
+        from airflow_autoremed.history.attempt_records import AttemptDecision
 
         excerpt = mask(running.tap.excerpt())
         nameless = decision.classification.category == UNKNOWN
         seen = unclassified.look([mask(exception), excerpt]) if nameless else unclassified.Unclassified()
-        verdict = Verdict(
+        verdict = AttemptDecision(
             _masked(decision),
             running.mode,
             excerpt=excerpt,
@@ -91,14 +91,13 @@ class Recorder:
         self, lost: AttemptId, decision: Decision, running: RunningAttempt, max_tries: int | None
     ) -> bool:
         """Record the decision about an attempt that ended without one, made when the next, *running*, begins."""
-        from airflow_autoremed.history.records import Ending
-        from airflow_autoremed.history.rows import Verdict
+        from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd
 
         def write(store: Store) -> None:
             store.record(
                 lost,
-                verdict=Verdict(_masked(decision), running.mode, max_tries=max_tries),
-                ended=Ending(succeeded=False, ended_at=datetime.now(timezone.utc)),
+                decision=AttemptDecision(_masked(decision), running.mode, max_tries=max_tries),
+                end=AttemptEnd(succeeded=False, ended_at=datetime.now(timezone.utc)),
             )
 
         return self._try(write)
@@ -115,7 +114,7 @@ class Recorder:
         """What the store knows of the tries before *attempt*."""
 
         def read(store: Store) -> Handover | None:
-            verdict = store.verdict_for(attempt)
+            verdict = store.decision_before(attempt)
             if verdict is None:
                 return None
             from airflow_autoremed.patching import to_json
@@ -140,12 +139,12 @@ class Recorder:
         """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
         return self._ask(lambda store: store.outcome(attempt))
 
-    def standing_patch(self, attempt: AttemptId, fingerprint: str) -> StandingPatch | None:
+    def standing_patch(self, attempt: AttemptId, fingerprint: str) -> PromotedPatch | None:
         """The promoted patch that *attempt* begins with, unless it has expired by now."""
         rules = settings().patches
 
-        def read(store: Store) -> StandingPatch | None:
-            found = store.standing_patch(attempt, fingerprint)
+        def read(store: Store) -> PromotedPatch | None:
+            found = store.promoted_patch(attempt, fingerprint)
             if found is None:
                 return None
             from airflow_autoremed.patching import expired
@@ -183,7 +182,7 @@ class Recorder:
         wanted = [(whose, most, where) for whose, most, where in levels if most is not None]
 
         def read(store: Store) -> str | None:
-            from airflow_autoremed.history.rows import OutcomesOf
+            from airflow_autoremed.history.stored import OutcomesOf
             from airflow_autoremed.patching import paused
 
             now = datetime.now(timezone.utc)
@@ -210,12 +209,14 @@ class Recorder:
         )
         return answer[0] if answer else "the store, which knows what other tries hold, cannot be asked"
 
-    def _end(self, running: RunningAttempt, *, succeeded: bool, verdict: Verdict | None = None) -> bool:
-        from airflow_autoremed.history.records import Ending
+    def _end(
+        self, running: RunningAttempt, *, succeeded: bool, verdict: AttemptDecision | None = None
+    ) -> bool:
+        from airflow_autoremed.history.attempt_records import AttemptEnd, Promotion
         from airflow_autoremed.spark.allocation import gib_seconds
 
         duration = running.duration_s
-        ended = Ending(
+        ended = AttemptEnd(
             succeeded,
             datetime.now(timezone.utc),
             round(duration, 3),
@@ -225,22 +226,21 @@ class Recorder:
         def write(store: Store) -> None:
             news = store.record(
                 running.attempt,
-                begun=self._begun(store, running),
-                verdict=verdict,
-                ended=ended,
-                rules=settings().patches,
-                judge=_judge,
+                start=self._begun(store, running),
+                decision=verdict,
+                end=ended,
+                promotion=Promotion(settings().patches, _judge),
             )
             for sentence in news:
                 log.info("[autoremed] %s", sentence)
 
         return self._try(write)
 
-    def _begun(self, store: Store, running: RunningAttempt) -> Beginning:
-        from airflow_autoremed.history.records import Beginning
+    def _begun(self, store: Store, running: RunningAttempt) -> AttemptStart:
+        from airflow_autoremed.history.attempt_records import AttemptStart
 
         baseline = _masked_conf(running.baseline)
-        return Beginning(
+        return AttemptStart(
             running.attempt,
             baseline=baseline,
             effective=_masked_conf(running.effective) if running.patched else baseline,
@@ -284,7 +284,7 @@ def _judge(what: str, record: TaskRecord) -> tuple[bool, str]:
 
 
 def _named(attempt: AttemptId) -> str:
-    from airflow_autoremed.history.records import name_of
+    from airflow_autoremed.history.attempt_records import name_of
 
     return name_of(attempt)
 

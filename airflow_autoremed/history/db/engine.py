@@ -17,9 +17,9 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 
+from airflow_autoremed.history.attempt_records import StoreError
 from airflow_autoremed.history.db import row_keys, schema_probe
 from airflow_autoremed.history.db.upsert import put
-from airflow_autoremed.history.records import StoreError
 
 T = TypeVar("T")
 

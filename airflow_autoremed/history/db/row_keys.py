@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_autoremed.types import AttemptId, Scope
 
-VERSION = 3
+VERSION = 4
 """The version of the schema that this code reads and writes; the last file in ``migrations/versions`` leads to it."""
 
 

@@ -66,6 +66,8 @@ attempts = Table(
     Column("patch_key", String(64), index=True),
     Column("started_at", String(32)),
     Column("recorded_at", String(32), nullable=False),
+    Column("max_tries", Integer),  # Airflow's at the start: clearing the task raises it
+    Column("interrupted_at", String(32)),  # ended from outside: no outcome, nothing to learn from
     Column("source", String(16)),  # NULL: the attempt itself; else what it was made known by later
     Index("ix_autoremed_attempts_task", "deployment", "dag_id", "task_id"),
     Index("ix_autoremed_attempts_recorded", "deployment", "recorded_at"),

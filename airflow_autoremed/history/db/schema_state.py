@@ -15,9 +15,9 @@ from enum import Enum
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.engine import Connection, Engine
 
+from airflow_autoremed.history.attempt_records import StoreError
 from airflow_autoremed.history.db import row_keys, schema
 from airflow_autoremed.history.db.run_metrics_table import metadata
-from airflow_autoremed.history.records import StoreError
 
 ALEMBIC_TABLE = "autoremed_alembic_version"
 """Alembic's own table. Not ``alembic_version``: that one is Airflow's, where both share a database."""

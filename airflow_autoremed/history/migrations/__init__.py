@@ -25,9 +25,9 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from airflow_autoremed.history.attempt_records import StoreError
 from airflow_autoremed.history.db import schema_state
 from airflow_autoremed.history.db.schema_state import Readiness, State
-from airflow_autoremed.history.records import StoreError
 
 _HERE = Path(__file__).parent
 _ADVISORY = int.from_bytes(hashlib.sha256(b"autoremed upgrade").digest()[:8], "big", signed=True)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import and_, literal, or_, select
+from sqlalchemy import and_, func, literal, or_, select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import ColumnElement
 
@@ -65,7 +65,7 @@ def attempt_of(connection: Connection, deployment: str, run: RunMetrics) -> Atte
                 _attempts.c.try_number,
                 _attempts.c.instance_key,
                 _attempts.c.started_at,
-                _outcomes.c.ended_at,
+                func.coalesce(_outcomes.c.ended_at, _attempts.c.interrupted_at).label("ended_at"),
             )
             .select_from(_attempts.outerjoin(_outcomes, _outcomes.c.key == _attempts.c.key))
             .where(running, condition)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, func, select
 from sqlalchemy.engine import Connection, Row
 
+from airflow_autoremed.history.attempt_records import Judge, name_of
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.history.queries.promoted_patch import in_force
-from airflow_autoremed.history.records import Judge, name_of
 from airflow_autoremed.types import (
     ANY,
     ANY_MAP_INDEX,
@@ -32,7 +32,7 @@ from airflow_autoremed.types import (
 )
 
 if TYPE_CHECKING:
-    from airflow_autoremed.history.rows import OutcomesOf
+    from airflow_autoremed.history.stored import OutcomesOf
 
 _patches, _attempts, _decisions, _outcomes, _grants = (
     schema.patches,
@@ -324,12 +324,6 @@ def grant(
         },
     )
     return None
-
-
-def release(connection: Connection, deployment: str, attempt: AttemptId) -> None:
-    """*attempt* holds nothing any more."""
-    key = row_keys.attempt_key(deployment, attempt)
-    connection.execute(_grants.delete().where(_grants.c.key == key))
 
 
 def _take_turns(connection: Connection, deployment: str) -> None:

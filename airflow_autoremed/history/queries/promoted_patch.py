@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, AttemptId, PatchState
 
 if TYPE_CHECKING:
-    from airflow_autoremed.history.rows import StandingPatch
+    from airflow_autoremed.history.stored import PromotedPatch
 
 # As text, because SQLAlchemy takes longer to put the query together than the database to answer it.
 _IN_FORCE = text(
@@ -25,7 +25,7 @@ _IN_FORCE = text(
 
 def standing(
     connection: Connection, deployment: str, attempt: AttemptId, fingerprint: str
-) -> StandingPatch | None:
+) -> PromotedPatch | None:
     """The promoted patch that *attempt* is in the scope of, the one promoted last where there are several."""
     for row in in_force(connection, deployment, attempt.dag_id, attempt.task_id):
         if row.map_index in (attempt.map_index, ANY_MAP_INDEX) and row.fingerprint in (ANY, fingerprint):
@@ -40,14 +40,14 @@ def in_force(connection: Connection, deployment: str, dag_id: str, task_id: str)
     return [row for row in rows if (row.dag_id, row.task_id) == (dag_id, task_id)]
 
 
-def _standing(row: Row[Any]) -> StandingPatch:
+def _standing(row: Row[Any]) -> PromotedPatch:
+    from airflow_autoremed.history.attempt_records import StoreError
     from airflow_autoremed.history.db import encoding
-    from airflow_autoremed.history.records import StoreError
-    from airflow_autoremed.history.rows import StandingPatch
+    from airflow_autoremed.history.stored import PromotedPatch
 
     since = encoding.to_moment(row.state_at)
     if since is None:
         raise StoreError("a promoted patch in it does not say since when")
-    return StandingPatch(
+    return PromotedPatch(
         row.key, encoding.to_patch(row), row.category, since, encoding.to_moment(row.last_used_at)
     )

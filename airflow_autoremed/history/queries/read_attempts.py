@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
+from airflow_autoremed.history.attempt_records import AttemptStart
 from airflow_autoremed.history.db import encoding, row_keys, schema
-from airflow_autoremed.history.rows import HistoryRow, PatchChange, PatchRow, StoredVerdict
+from airflow_autoremed.history.stored import PatchChange, StoredAttempt, StoredDecision, StoredPatch
 from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, PatchState, Scope
 
 _attempts, _decisions, _patches, _outcomes = (
@@ -30,6 +31,7 @@ _HISTORY = (
     _attempts.c.effective,
     _attempts.c.patched,
     _attempts.c.started_at,
+    _attempts.c.interrupted_at,
     _attempts.c.source,
     _decisions.c.action,
     _decisions.c.mode,
@@ -67,6 +69,8 @@ def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -
             _attempts.c.try_number < attempt.try_number,
             # A try whose beginning could not be recorded ran with a configuration that nobody knows.
             _attempts.c.effective.is_not(None),
+            # One that was ended from outside says nothing about the job.
+            _attempts.c.interrupted_at.is_(None),
         )
         .order_by(_attempts.c.try_number)
     )
@@ -83,7 +87,51 @@ def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -
     )
 
 
-def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> StoredVerdict | None:
+def started_without_end(
+    connection: Connection, deployment: str, attempt: AttemptId, max_tries: int
+) -> AttemptStart | None:
+    """The start of exactly *attempt*, where it told of it itself and nothing was recorded since: no decision and no
+    end, not even one from outside."""
+    query = (
+        select(
+            _attempts.c.baseline,
+            _attempts.c.effective,
+            _attempts.c.operator,
+            _attempts.c.started_at,
+            _attempts.c.patched,
+            _attempts.c.fingerprint,
+            _attempts.c.patch_key,
+            _attempts.c.max_tries,
+        )
+        .select_from(_joined())
+        .where(
+            _attempts.c.key == row_keys.attempt_key(deployment, attempt),
+            _attempts.c.source.is_(None),
+            _attempts.c.started_at.is_not(None),
+            _attempts.c.interrupted_at.is_(None),
+            _attempts.c.max_tries == max_tries,
+            _decisions.c.key.is_(None),
+            _outcomes.c.key.is_(None),
+        )
+    )
+    row = connection.execute(query).first()
+    started_at = None if row is None else encoding.to_moment(row.started_at)
+    if row is None or started_at is None:
+        return None
+    return AttemptStart(
+        attempt,
+        baseline=encoding.to_conf(row.baseline),
+        effective=encoding.to_conf(row.effective),
+        operator=row.operator or "",
+        started_at=started_at,
+        patched=bool(row.patched),
+        fingerprint=row.fingerprint,
+        patch_key=row.patch_key,
+        max_tries=row.max_tries,
+    )
+
+
+def decision(connection: Connection, deployment: str, attempt: AttemptId) -> StoredDecision | None:
     """What was decided about exactly *attempt*."""
     query = (
         select(
@@ -112,7 +160,7 @@ def verdict(connection: Connection, deployment: str, attempt: AttemptId) -> Stor
     # A patch that was promoted since is no longer this instance's own: it is found as the task's.
     if row.operations is not None and row.kind == "run":
         patch = encoding.to_patch(row)
-    return StoredVerdict(
+    return StoredDecision(
         attempt,
         encoding.word(Action, row.action),
         encoding.word(Mode, row.mode),
@@ -132,7 +180,7 @@ def outcome(connection: Connection, deployment: str, attempt: AttemptId) -> bool
 
 def recent(
     connection: Connection, deployment: str, limit: int, dag_id: str | None, task_id: str | None
-) -> list[HistoryRow]:
+) -> list[StoredAttempt]:
     query = _history(deployment)
     if dag_id is not None:
         query = query.where(_attempts.c.dag_id == dag_id)
@@ -144,7 +192,7 @@ def recent(
 
 def one(
     connection: Connection, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int
-) -> list[HistoryRow]:
+) -> list[StoredAttempt]:
     key = row_keys.instance_key(deployment, Scope(dag_id, run_id, task_id, map_index))
     query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
     return [_row(row) for row in connection.execute(query)]
@@ -160,8 +208,8 @@ def _joined() -> Any:
     )
 
 
-def _row(row: Row[Any]) -> HistoryRow:
-    return HistoryRow(
+def _row(row: Row[Any]) -> StoredAttempt:
+    return StoredAttempt(
         attempt=AttemptId(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number),
         operator=row.operator,
         started_at=encoding.to_moment(row.started_at),
@@ -181,14 +229,21 @@ def _row(row: Row[Any]) -> HistoryRow:
         opinion=encoding.to_object(row.opinion),
         excerpt=row.excerpt or "",
         succeeded=None if row.succeeded is None else bool(row.succeeded),
-        ended_at=encoding.to_moment(row.ended_at),
+        interrupted=row.interrupted_at is not None and row.succeeded is None,
+        ended_at=encoding.to_moment(row.ended_at or row.interrupted_at),
         duration_s=row.duration_s,
         gib_seconds=row.gib_seconds,
         source=row.source,
     )
 
 
-def patches(connection: Connection, deployment: str, limit: int, *, in_force_only: bool) -> list[PatchRow]:
+def patch_state(connection: Connection, key: str) -> PatchState | None:
+    """The state of the patch of that key; ``None`` where there is no such patch."""
+    found = connection.execute(select(schema.patches.c.state).where(schema.patches.c.key == key)).scalar()
+    return None if found is None else encoding.word(PatchState, found)
+
+
+def patches(connection: Connection, deployment: str, limit: int, *, in_force_only: bool) -> list[StoredPatch]:
     """Patches, those changed last first."""
     query = select(schema.patches).where(schema.patches.c.deployment == deployment)
     if in_force_only:
@@ -197,7 +252,7 @@ def patches(connection: Connection, deployment: str, limit: int, *, in_force_onl
     return [_patch_row(row, ()) for row in rows]
 
 
-def find_patches(connection: Connection, deployment: str, key: str) -> list[PatchRow]:
+def find_patches(connection: Connection, deployment: str, key: str) -> list[StoredPatch]:
     """The patches whose key begins with *key*, each with its life."""
     query = select(schema.patches).where(
         schema.patches.c.deployment == deployment, schema.patches.c.key.startswith(key, autoescape=True)
@@ -217,8 +272,8 @@ def find_patches(connection: Connection, deployment: str, key: str) -> list[Patc
     return result
 
 
-def _patch_row(row: Row[Any], changes: tuple[PatchChange, ...]) -> PatchRow:
-    return PatchRow(
+def _patch_row(row: Row[Any], changes: tuple[PatchChange, ...]) -> StoredPatch:
+    return StoredPatch(
         row.key,
         encoding.to_patch(row),
         row.category,

@@ -24,7 +24,7 @@ from airflow_autoremed.history.db.run_metrics_table import run_key, run_metrics
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.history.queries.application_to_attempt import EVENT_LOG, attempt_of
 from airflow_autoremed.history.queries.write_attempts import identity
-from airflow_autoremed.history.rows import Attempted
+from airflow_autoremed.history.stored import AirflowAttempt
 from airflow_autoremed.spark.allocation import used
 from airflow_autoremed.types import AttemptId, Conf, RecordedAttempt, RunMetrics
 
@@ -196,7 +196,7 @@ def with_runs(record: RecordedAttempt, runs: Sequence[RunMetrics]) -> RecordedAt
 # ------------------------------------------------------------------------------------------- Airflow's own history
 
 
-def record_attempted(connection: Connection, deployment: str, tried: Attempted) -> bool:
+def record_attempted(connection: Connection, deployment: str, tried: AirflowAttempt) -> bool:
     """Keep what Airflow's history says of an attempt, without touching what the attempt told of itself; whether
     anything was new. May be run twice."""
     key = row_keys.attempt_key(deployment, tried.attempt)

@@ -11,10 +11,10 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
 from airflow_autoremed import database_urls
+from airflow_autoremed.history.attempt_records import StoreError
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.db.engine import make_engine
 from airflow_autoremed.history.queries import run_metrics
-from airflow_autoremed.history.records import StoreError
 from airflow_autoremed.types import AttemptId, RecordedAttempt
 
 _attempts, _decisions, _outcomes = schema.attempts, schema.decisions, schema.outcomes

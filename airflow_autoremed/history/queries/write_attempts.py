@@ -6,99 +6,109 @@ Every function writes within the transaction that it is handed, and may be run t
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
 from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
-from airflow_autoremed.history.records import Beginning, Ending
 from airflow_autoremed.types import AttemptId
 
-if TYPE_CHECKING:
-    from airflow_autoremed.history.rows import Verdict
+_RELEASE = text("DELETE FROM autoremed_grants WHERE autoremed_grants.key = :key")
 
 
-def beginning(connection: Connection, deployment: str, begun: Beginning) -> None:
-    row = identity(deployment, begun.attempt) | {
-        "operator": encoding.clip(begun.operator, encoding.MAX_NAME),
-        "baseline": encoding.conf_to_json(begun.baseline),
-        "effective": encoding.conf_to_json(begun.effective),
-        "patched": begun.patched,
-        "fingerprint": begun.fingerprint,
-        "patch_key": begun.patch_key,
-        "started_at": encoding.to_text(begun.started_at),
+def start(connection: Connection, deployment: str, started: AttemptStart) -> None:
+    """*started* ran, or runs, with that configuration."""
+    row = identity(deployment, started.attempt) | {
+        "operator": encoding.clip(started.operator, encoding.MAX_NAME),
+        "baseline": encoding.conf_to_json(started.baseline),
+        "effective": encoding.conf_to_json(started.effective),
+        "patched": started.patched,
+        "fingerprint": started.fingerprint,
+        "patch_key": started.patch_key,
+        "max_tries": started.max_tries,
+        "started_at": encoding.to_text(started.started_at),
     }
-    # A deferred task begins the same try again when it resumes: the first beginning is the attempt's.
-    put(connection, "autoremed_attempts", row, keep=("recorded_at", "started_at"))
-    if begun.patch_key is not None:
+    # A deferred task starts the same try again when it resumes: the first start is the attempt's.
+    put(connection, "autoremed_attempts", row, keep=("recorded_at", "started_at", "max_tries"))
+    if started.patch_key is not None:
         from airflow_autoremed.history.queries import patch_life
 
-        patch_life.applied(connection, begun.patch_key, begun.attempt)
+        patch_life.applied(connection, started.patch_key, started.attempt)
 
 
-def verdict(
+def decision(
     connection: Connection,
     deployment: str,
     attempt: AttemptId,
-    found: Verdict,
+    made: AttemptDecision,
     *,
     fingerprint: str | None = None,
 ) -> None:
     from airflow_autoremed.history.queries import patch_life
 
     key = row_keys.attempt_key(deployment, attempt)
-    decision, cause = found.decision, found.decision.classification
+    decided, cause = made.decision, made.decision.classification
     put(
         connection,
         "autoremed_decisions",
         {
             "key": key,
-            "action": decision.action.value,
-            "mode": found.mode.value,
+            "action": decided.action.value,
+            "mode": made.mode.value,
             "category": encoding.clip(cause.category, encoding.MAX_NAME),
             "rule": None if cause.rule is None else encoding.clip(cause.rule, encoding.MAX_NAME),
             "restartable": cause.restartable.value,
             "memory_configuration": cause.memory_configuration,
-            "reason": encoding.clip(decision.reason, encoding.MAX_REASON),
-            "decided_by": encoding.clip(decision.decided_by, 64),
+            "reason": encoding.clip(decided.reason, encoding.MAX_REASON),
+            "decided_by": encoding.clip(decided.decided_by, 64),
             "lines": encoding.lines_to_json(cause.lines),
-            "conf": encoding.conf_to_json(decision.conf),
-            "changes": encoding.to_json({name: list(pair) for name, pair in decision.changes.items()}),
-            "excerpt": encoding.clip_around(found.excerpt, encoding.MAX_EXCERPT),
+            "conf": encoding.conf_to_json(decided.conf),
+            "changes": encoding.to_json({name: list(pair) for name, pair in decided.changes.items()}),
+            "excerpt": encoding.clip_around(made.excerpt, encoding.MAX_EXCERPT),
             "decided_at": encoding.to_text(_now()),
-            "max_tries": found.max_tries,
-            "template": None
-            if found.template is None
-            else encoding.clip(found.template, encoding.MAX_REASON),
-            "template_id": found.template_id,
-            "opinion": None if found.opinion is None else encoding.clip(found.opinion, encoding.MAX_REASON),
+            "max_tries": made.max_tries,
+            "template": None if made.template is None else encoding.clip(made.template, encoding.MAX_REASON),
+            "template_id": made.template_id,
+            "opinion": None if made.opinion is None else encoding.clip(made.opinion, encoding.MAX_REASON),
         },
     )
-    if decision.patch is not None:
+    if decided.patch is not None:
         patch_life.propose(
             connection,
             deployment,
             key,
             attempt,
-            decision.patch,
+            decided.patch,
             category=cause.category,
             fingerprint=fingerprint,
-            why=decision.reason,
+            why=decided.reason,
         )
     else:
         patch_life.withdraw(connection, key)
 
 
-def ending(connection: Connection, deployment: str, attempt: AttemptId, ended: Ending) -> None:
-    row = {
-        "key": row_keys.attempt_key(deployment, attempt),
-        "succeeded": ended.succeeded,
-        "ended_at": encoding.to_text(ended.ended_at),
-        "duration_s": ended.duration_s,
-        "gib_seconds": ended.gib_seconds,
-    }
-    put(connection, "autoremed_outcomes", row)
+def end(connection: Connection, deployment: str, attempt: AttemptId, ended: AttemptEnd) -> None:
+    """*attempt* ended, and gives back the memory that it was granted."""
+    key = row_keys.attempt_key(deployment, attempt)
+    connection.execute(_RELEASE, {"key": key})
+    if ended.succeeded is None:
+        known = identity(deployment, attempt)
+        row = known | {"interrupted_at": encoding.to_text(ended.ended_at)}
+        put(connection, "autoremed_attempts", row, keep=tuple(known))
+        return
+    put(
+        connection,
+        "autoremed_outcomes",
+        {
+            "key": key,
+            "succeeded": ended.succeeded,
+            "ended_at": encoding.to_text(ended.ended_at),
+            "duration_s": ended.duration_s,
+            "gib_seconds": ended.gib_seconds,
+        },
+    )
 
 
 def make_known(connection: Connection, deployment: str, attempt: AttemptId) -> None:

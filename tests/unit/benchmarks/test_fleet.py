@@ -12,9 +12,8 @@ import pytest
 pytest.importorskip("sklearn")
 
 from airflow_autoremed.history import Store
+from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart, Promotion
 from airflow_autoremed.history.queries import patch_life, write_attempts
-from airflow_autoremed.history.records import Beginning, Ending
-from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.patching import worth_keeping, worth_promoting
 from airflow_autoremed.types import Brakes, Mode, PatchState
 from benchmarks.fleet import command, engine, ours, report, world
@@ -275,7 +274,7 @@ class Checked(ours.Product):
     def _begin_standing(self, task, running):
         self.clock.at(task.started_at(running.day, running.attempt.try_number))
         before = self._books(task).standing
-        found = self.store.standing_patch(running.attempt, running.fingerprint)
+        found = self.store.promoted_patch(running.attempt, running.fingerprint)
         assert (found is None) == (before is None), (running.attempt, found, before)
         if found is not None:
             self.compared += 1
@@ -299,7 +298,7 @@ class Checked(ours.Product):
             attempt = running.attempt
             name = f"{attempt.dag_id}.{attempt.task_id}.{attempt.run_id}.{attempt.try_number}"
             self.keys[name] = self.store.patch_key(self.last.patch)
-        began = Beginning(
+        began = AttemptStart(
             running.attempt,
             running.baseline,
             running.effective,
@@ -309,7 +308,7 @@ class Checked(ours.Product):
             running.fingerprint,
             key,
         )
-        self.store.record(running.attempt, begun=began)
+        self.store.record(running.attempt, start=began)
         self.clock.at(task.started_at(running.day, running.attempt.try_number) + ending.duration_s)
         super()._ended(task, running, ending, category)
         gib_seconds = self._books(task).patched if running.patched else self._books(task).unpatched
@@ -317,12 +316,14 @@ class Checked(ours.Product):
         assert gib_seconds or running.attempt.try_number > 1
         self.store.record(
             running.attempt,
-            verdict=None if category is None else Verdict(self.last, Mode.ACT),
-            ended=Ending(ending.succeeded, self.clock.now, ending.duration_s, spent),
-            begun=began,
-            rules=self.rules,
-            judge=lambda what, record: (
-                worth_promoting(record, self.rules) if what == "promote" else worth_keeping(record)
+            decision=None if category is None else AttemptDecision(self.last, Mode.ACT),
+            end=AttemptEnd(ending.succeeded, self.clock.now, ending.duration_s, spent),
+            start=began,
+            promotion=Promotion(
+                self.rules,
+                lambda what, record: (
+                    worth_promoting(record, self.rules) if what == "promote" else worth_keeping(record)
+                ),
             ),
         )
 

@@ -10,9 +10,8 @@ from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
+from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
 from airflow_autoremed.history.queries.training_attempts import everything
-from airflow_autoremed.history.records import Beginning, Ending
-from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.learning import registry
 from airflow_autoremed.types import Action, Classification, Decision, Mode, Restartable
 from tests.unit.learning.test_families import history
@@ -34,10 +33,10 @@ def filled(airflow_home):
     for record in history(25, 8):
         began = datetime.fromtimestamp(record.started_at, timezone.utc)
         cause = Classification(record.category or "", "r", Restartable.WITH_CHANGES, True)
-        verdict = Verdict(Decision(Action.REMEDIATE, "more", cause, record.effective), Mode.ACT)
+        verdict = AttemptDecision(Decision(Action.REMEDIATE, "more", cause, record.effective), Mode.ACT)
         store.record(
             record.attempt,
-            begun=Beginning(
+            start=AttemptStart(
                 record.attempt,
                 baseline=record.baseline,
                 effective=record.effective,
@@ -46,8 +45,8 @@ def filled(airflow_home):
                 patched=record.baseline != record.effective,
                 fingerprint=record.fingerprint,
             ),
-            verdict=None if record.succeeded else verdict,
-            ended=Ending(bool(record.succeeded), began, record.duration_s, 1.0),
+            decision=None if record.succeeded else verdict,
+            end=AttemptEnd(bool(record.succeeded), began, record.duration_s, 1.0),
         )
     return url
 

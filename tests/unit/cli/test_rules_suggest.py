@@ -18,8 +18,8 @@ from airflow_autoremed.failures.matching.precedence import unknown
 from airflow_autoremed.failures.rules.catalogue import Catalogue
 from airflow_autoremed.failures.rules.loading import read_rules
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.records import Beginning, Ending
-from airflow_autoremed.history.rows import HistoryRow, Verdict
+from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
+from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import Action, AttemptId, Classification, Decision, Mode, Restartable
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -61,12 +61,12 @@ def _record(
     verdict = None
     if excerpt is not None:
         decision = Decision(Action.LEAVE_ALONE, "No rule names it.", cause or unknown(), conf)
-        verdict = Verdict(decision, Mode.ACT, excerpt=excerpt)
+        verdict = AttemptDecision(decision, Mode.ACT, excerpt=excerpt)
     store.record(
         attempt,
-        begun=Beginning(attempt, conf, conf, "SparkSubmitOperator", NOON),
-        verdict=verdict,
-        ended=Ending(excerpt is None, NOON, 5.0, gib_seconds),
+        start=AttemptStart(attempt, conf, conf, "SparkSubmitOperator", NOON),
+        decision=verdict,
+        end=AttemptEnd(excerpt is None, NOON, 5.0, gib_seconds),
     )
 
 
@@ -183,10 +183,10 @@ def test_what_cannot_be_read_or_would_be_overwritten_is_said(url: str, tmp_path:
     assert there.read_text() == "- id: mine\n"
 
 
-def _row(try_number: int, *, memory: str = "1g", succeeded: bool | None = False) -> HistoryRow:
+def _row(try_number: int, *, memory: str = "1g", succeeded: bool | None = False) -> StoredAttempt:
     conf = {"spark.executor.memory": memory}
     attempt = AttemptId("shop", "run", "load", -1, try_number)
-    return HistoryRow(attempt, operator="SparkSubmitOperator", effective=conf, succeeded=succeeded)
+    return StoredAttempt(attempt, operator="SparkSubmitOperator", effective=conf, succeeded=succeeded)
 
 
 def test_only_a_retry_with_the_same_configuration_counts_as_a_plain_one() -> None:

@@ -116,7 +116,7 @@ def test_a_database_that_hangs_is_given_up_at_the_deadline(filled: Path, hanging
 
     started = time.monotonic()
     with pytest.raises(StoreError, match=r"did not answer within 0\.5 s"):
-        store.verdict_for(TRY_2)
+        store.decision_before(TRY_2)
     assert 0.4 < time.monotonic() - started < 2
 
     started = time.monotonic()
@@ -129,14 +129,14 @@ def test_a_database_that_answers_again_is_used_again(filled: Path, hanging: thre
     store = Store(f"sqlite:///{filled}", deadline_s=0.5)
     store.open()
     with pytest.raises(StoreError, match="did not answer"):
-        store.verdict_for(TRY_2)
+        store.decision_before(TRY_2)
 
     hanging.set()
     for thread in threading.enumerate():
         if thread.name == "autoremed-store":
             thread.join(10)
 
-    assert store.verdict_for(TRY_2) is not None
+    assert store.decision_before(TRY_2) is not None
 
 
 def test_an_interpreter_ends_though_its_store_hangs() -> None:
@@ -199,12 +199,12 @@ def test_tables_that_are_not_all_there_are_named(filled: Path, damage: str, told
 @pytest.mark.parametrize(
     ("damage", "operation"),
     [
-        ("UPDATE autoremed_patches SET operations = '{'", "verdict_for"),
-        ("UPDATE autoremed_patches SET operations = '[1]'", "verdict_for"),
-        ('UPDATE autoremed_patches SET operations = \'{"op": "add"}\'', "verdict_for"),
-        (f"UPDATE autoremed_patches SET operations = '{'[' * 60_000}'", "verdict_for"),
-        (f"UPDATE autoremed_patches SET operations = '[{'1,' * 60_000}1]'", "verdict_for"),
-        ("UPDATE autoremed_decisions SET action = 'format_disk'", "verdict_for"),
+        ("UPDATE autoremed_patches SET operations = '{'", "decision_before"),
+        ("UPDATE autoremed_patches SET operations = '[1]'", "decision_before"),
+        ('UPDATE autoremed_patches SET operations = \'{"op": "add"}\'', "decision_before"),
+        (f"UPDATE autoremed_patches SET operations = '{'[' * 60_000}'", "decision_before"),
+        (f"UPDATE autoremed_patches SET operations = '[{'1,' * 60_000}1]'", "decision_before"),
+        ("UPDATE autoremed_decisions SET action = 'format_disk'", "decision_before"),
         ("UPDATE autoremed_attempts SET effective = '[]'", "past_attempts"),
         ("UPDATE autoremed_attempts SET effective = 'nonsense'", "past_attempts"),
         ("UPDATE autoremed_attempts SET started_at = 'yesterday'", "recent"),

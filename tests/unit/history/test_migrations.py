@@ -90,7 +90,7 @@ def test_a_store_of_an_earlier_version_is_upgraded_at_first_use_with_its_data(
     (second, first) = store.one("etl", "manual__1", "aggregate", -1)[::-1]
 
     assert (first.category, second.succeeded) == ("executor_oom", True)
-    assert store.verdict_for(TRY_2).patch == patch_for(TRY_1)  # type: ignore[union-attr]
+    assert store.decision_before(TRY_2).patch == patch_for(TRY_1)  # type: ignore[union-attr]
     assert stores.content(engine, before) == stores.sorted_rows(before)
     assert differences(engine) == []
     assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_autoremed.history import Store
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.db.row_keys import attempt_key
 from airflow_autoremed.history.prune import prune
@@ -27,8 +28,7 @@ from airflow_autoremed.history.queries.run_metrics import (
     stamp_of,
     with_runs,
 )
-from airflow_autoremed.history.records import Beginning, Ending
-from airflow_autoremed.history.rows import Attempted
+from airflow_autoremed.history.stored import AirflowAttempt
 from airflow_autoremed.types import AttemptId, RecordedAttempt, RunMetrics
 from tests.unit.history.test_store import NOON
 
@@ -98,22 +98,22 @@ def begin(
         "spark.executor.memory": "2g",
         **{key.replace("_", "."): value for key, value in conf.items()},
     }
-    store.record(attempt, begun=Beginning(attempt, declared, declared, "SparkSubmitOperator", start))
+    store.record(attempt, start=AttemptStart(attempt, declared, declared, "SparkSubmitOperator", start))
     if lasts_s is not None:
-        store.record(attempt, ended=Ending(True, start + timedelta(seconds=lasts_s), lasts_s, 1.0))
+        store.record(attempt, end=AttemptEnd(True, start + timedelta(seconds=lasts_s), lasts_s, 1.0))
 
 
-def attempted(attempt: AttemptId = TRY_1, **more: Any) -> Attempted:
+def attempted(attempt: AttemptId = TRY_1, **more: Any) -> AirflowAttempt:
     values: dict[str, Any] = {
         "succeeded": True,
         "ended_at": NOON + timedelta(minutes=1),
         "duration_s": 60.0,
         **more,
     }
-    return Attempted(attempt, "SparkSubmitOperator", NOON, **values)
+    return AirflowAttempt(attempt, "SparkSubmitOperator", NOON, **values)
 
 
-def tell(database: Database, tried: Attempted) -> bool:
+def tell(database: Database, tried: AirflowAttempt) -> bool:
     return database.write(lambda c: record_attempted(c, "default", tried))
 
 

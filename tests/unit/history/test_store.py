@@ -15,17 +15,18 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.upsert import put
-from airflow_autoremed.history.records import Beginning, Ending
-from airflow_autoremed.history.rows import Verdict
 from airflow_autoremed.types import (
     Action,
     AttemptId,
+    Ceilings,
     Classification,
     Decision,
     EvidenceLine,
     Mode,
     Patch,
+    PatchState,
     Restartable,
     Scope,
     Source,
@@ -78,24 +79,32 @@ def store(url: str) -> Iterator[Store]:
     store.close()
 
 
-def begin(store: Store, attempt: AttemptId, *, patched: bool = False, started_at: datetime = NOON) -> None:
-    begun = Beginning(
+def begin(
+    store: Store,
+    attempt: AttemptId,
+    *,
+    patched: bool = False,
+    started_at: datetime = NOON,
+    max_tries: int | None = None,
+) -> None:
+    start = AttemptStart(
         attempt,
         baseline=DECLARED,
         effective=GROWN if patched else DECLARED,
         operator="SparkSubmitOperator",
         started_at=started_at,
         patched=patched,
+        max_tries=max_tries,
     )
-    store.record(attempt, begun=begun)
+    store.record(attempt, start=start)
 
 
 def decide(store: Store, attempt: AttemptId, decision: Decision, *, mode: Mode, excerpt: str = "") -> None:
-    store.record(attempt, verdict=Verdict(decision, mode, excerpt))
+    store.record(attempt, decision=AttemptDecision(decision, mode, excerpt))
 
 
-def end(store: Store, attempt: AttemptId, *, succeeded: bool) -> None:
-    store.record(attempt, ended=Ending(succeeded, NOON + timedelta(minutes=1), 60.5, 96.25))
+def end(store: Store, attempt: AttemptId, *, succeeded: bool | None) -> None:
+    store.record(attempt, end=AttemptEnd(succeeded, NOON + timedelta(minutes=1), 60.5, 96.25))
 
 
 def test_an_attempt_comes_back_with_all_that_was_recorded(store: Store) -> None:
@@ -121,7 +130,7 @@ def test_the_next_try_finds_the_patch_of_the_try_before(store: Store) -> None:
     begin(store, TRY_1)
     decide(store, TRY_1, remediation(), mode=Mode.ACT)
 
-    verdict = store.verdict_for(TRY_2)
+    verdict = store.decision_before(TRY_2)
 
     assert verdict is not None
     assert (verdict.attempt, verdict.action, verdict.mode) == (TRY_1, Action.REMEDIATE, Mode.ACT)
@@ -140,16 +149,16 @@ def test_the_next_try_finds_the_patch_of_the_try_before(store: Store) -> None:
         replace(TRY_2, map_index=0),
     ],
 )
-def test_nobody_but_the_next_try_finds_the_verdict(store: Store, other: AttemptId) -> None:
+def test_nobody_but_the_next_try_finds_the_decision(store: Store, other: AttemptId) -> None:
     decide(store, TRY_1, remediation(), mode=Mode.ACT)
-    assert store.verdict_for(other) is None
+    assert store.decision_before(other) is None
 
 
-def test_a_verdict_without_a_patch_is_a_verdict(store: Store) -> None:
+def test_a_decision_without_a_patch_is_a_decision(store: Store) -> None:
     stop = Decision(Action.STOP, "The table is missing.", HEAP, conf=DECLARED)
     decide(store, TRY_1, stop, mode=Mode.ACT)
 
-    verdict = store.verdict_for(TRY_2)
+    verdict = store.decision_before(TRY_2)
 
     assert verdict is not None
     assert (verdict.action, verdict.patch) == (Action.STOP, None)
@@ -167,7 +176,7 @@ def test_recording_twice_leaves_one_row_with_the_last_decision(store: Store) -> 
 
     (row,) = store.recent(10)
     assert (row.action, row.reason) == (Action.LEAVE_ALONE, "On second thoughts.")
-    verdict = store.verdict_for(TRY_2)
+    verdict = store.decision_before(TRY_2)
     assert verdict is not None
     assert verdict.patch is None
 
@@ -229,7 +238,7 @@ def test_deployments_on_one_database_do_not_see_each_other(url: str) -> None:
 
     assert theirs.recent(10) == []
     assert theirs.one("etl", "manual__1", "aggregate", -1) == []
-    assert theirs.verdict_for(TRY_2) is None
+    assert theirs.decision_before(TRY_2) is None
     assert theirs.past_attempts(TRY_2) == ()
 
     begin(theirs, TRY_1)
@@ -239,7 +248,9 @@ def test_deployments_on_one_database_do_not_see_each_other(url: str) -> None:
 
 def test_long_texts_are_cut_and_long_values_noted(store: Store) -> None:
     jars = {**DECLARED, "spark.jars": "j" * 200_000}
-    store.record(TRY_1, begun=Beginning(TRY_1, baseline=jars, effective=jars, operator="O", started_at=NOON))
+    store.record(
+        TRY_1, start=AttemptStart(TRY_1, baseline=jars, effective=jars, operator="O", started_at=NOON)
+    )
     verbose = replace(remediation(), reason="r" * 10_000, conf=jars)
     decide(store, TRY_1, verbose, mode=Mode.ACT, excerpt="first\n" + "☃" * 50_000 + "\nlast")
 
@@ -364,13 +375,13 @@ def test_a_try_that_succeeds_pays_neither_for_the_tables_nor_for_the_life_of_pat
 import sys
 from datetime import datetime, timezone
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.records import Beginning, Ending
+from airflow_autoremed.history.attempt_records import AttemptStart, AttemptEnd
 from airflow_autoremed.types import AttemptId
 store, attempt, now = Store({url!r}), AttemptId("etl", "r", "t", -1, 1), datetime.now(timezone.utc)
-assert store.standing_patch(attempt, "f") is None
-begun = Beginning(attempt, baseline={{}}, effective={{}}, operator="O", started_at=now)
-store.record(attempt, begun=begun, ended=Ending(True, now))
-parts = ("schema", "patches", "rows", "metrics_table", "readiness")
+assert store.promoted_patch(attempt, "f") is None
+begun = AttemptStart(attempt, baseline={{}}, effective={{}}, operator="O", started_at=now)
+store.record(attempt, start=begun, end=AttemptEnd(True, now))
+parts = ("db.schema", "queries.patch_life", "stored", "db.run_metrics_table", "db.schema_state")
 print([part for part in parts if f"airflow_autoremed.history.{{part}}" in sys.modules])
 """
     done = subprocess.run(
@@ -393,3 +404,97 @@ def test_a_database_that_knows_no_upsert_has_each_row_once_too(
         put(connection, "things", {"key": "b"})
         rows = connection.execute(text("SELECT * FROM things ORDER BY key")).fetchall()
     assert [tuple(row) for row in rows] == [("a", "monday", 2), ("b", None, None)]
+
+
+# ------------------------------------------------------------------------------------- attempts that never ended
+
+
+def test_a_try_that_started_and_never_ended_is_known_to_the_next_one_with_what_it_ran_with(
+    store: Store,
+) -> None:
+    begin(store, TRY_1, patched=True, max_tries=3)
+
+    lost = store.started_without_end(TRY_2, 3)
+
+    assert lost is not None
+    assert (lost.attempt, lost.started_at, lost.max_tries) == (TRY_1, NOON, 3)
+    assert (lost.baseline, lost.effective, lost.patched) == (DECLARED, GROWN, True)
+
+
+def test_nothing_recorded_is_no_sign_of_a_lost_try(store: Store) -> None:
+    """A pruned history, a try before the task was opted in, a store that was down: all look like this."""
+    assert store.started_without_end(TRY_2, 3) is None
+    end(store, TRY_1, succeeded=False)  # its start met a store that was down
+    assert store.started_without_end(TRY_2, 3) is None
+
+
+@pytest.mark.parametrize("succeeded", [True, False, None])
+def test_a_try_that_ended_was_not_lost(store: Store, succeeded: bool | None) -> None:
+    begin(store, TRY_1, max_tries=3)
+    end(store, TRY_1, succeeded=succeeded)
+    assert store.started_without_end(TRY_2, 3) is None
+
+
+def test_a_try_that_was_decided_about_was_not_lost(store: Store) -> None:
+    begin(store, TRY_1, max_tries=3)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    assert store.started_without_end(TRY_2, 3) is None
+
+
+@pytest.mark.parametrize(("then", "now"), [(3, 4), (3, None), (None, 3), (None, None)])
+def test_a_try_before_the_task_was_cleared_is_not_taken_for_lost(
+    store: Store, then: int | None, now: int | None
+) -> None:
+    begin(store, TRY_1, max_tries=then)
+    assert store.started_without_end(TRY_2, now) is None
+
+
+def test_only_the_try_right_before_is_taken_for_lost(store: Store) -> None:
+    begin(store, TRY_1, max_tries=3)
+    for other in (
+        TRY_1,
+        replace(TRY_2, try_number=3),
+        replace(TRY_2, map_index=0),
+        replace(TRY_2, run_id="r"),
+    ):
+        assert store.started_without_end(other, 3) is None
+
+
+def test_the_sequence_of_a_try_that_resumes_is_that_of_its_first_start(store: Store) -> None:
+    begin(store, TRY_1, max_tries=3)
+    begin(store, TRY_1)
+    assert store.started_without_end(TRY_2, 3) is not None
+
+
+def test_a_try_that_was_ended_from_outside_counts_for_nothing_but_is_shown(store: Store) -> None:
+    begin(store, TRY_1, max_tries=3)
+    end(store, TRY_1, succeeded=None)
+
+    (row,) = store.one("etl", "manual__1", "aggregate", -1)
+    assert (row.succeeded, row.interrupted) == (None, True)
+    assert row.ended_at == NOON + timedelta(minutes=1)
+    assert store.outcome(TRY_1) is None
+    assert store.past_attempts(TRY_2) == ()
+    assert store.task_history(TRY_2, 10) == ()
+
+
+def test_a_try_without_a_patch_gives_back_the_memory_that_was_granted_to_it(store: Store) -> None:
+    """Its patch may have been refused after the try before had taken the memory for it."""
+    ceilings = Ceilings(max_extra_memory=2 * 1024**3)
+    assert store.grant(TRY_2, 2 * 1024**3, held_s=3600, ceilings=ceilings) is None
+    other = replace(TRY_2, run_id="manual__2")
+    assert store.grant(other, 1, held_s=3600, ceilings=ceilings) is not None
+    begin(store, TRY_2)
+    end(store, TRY_2, succeeded=False)
+    assert store.grant(other, 1, held_s=3600, ceilings=ceilings) is None
+
+
+def test_the_state_of_a_patch_is_found_by_its_key(store: Store) -> None:
+    begin(store, TRY_1)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    key = store.patch_key(patch_for(TRY_1))
+
+    assert store.patch_state(key) is PatchState.PROPOSED
+    assert store.end_patch(key, PatchState.REVOKED, who="me", why="too large")
+    assert store.patch_state(key) is PatchState.REVOKED
+    assert store.patch_state("0" * 64) is None

@@ -16,7 +16,7 @@ from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.queries.run_metrics import NO_TASK, mark, record_run
-from airflow_autoremed.history.rows import HistoryRow
+from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.ingestion import web as web_module
 from airflow_autoremed.ingestion.web import Web
 from airflow_autoremed.types import AttemptId, RunMetrics
@@ -127,7 +127,7 @@ def run(*more: str) -> Any:
     return CliRunner().invoke(app, [*arguments, *more])
 
 
-def by_task(store: Store) -> dict[tuple[str, int, int], HistoryRow]:
+def by_task(store: Store) -> dict[tuple[str, int, int], StoredAttempt]:
     return {
         (row.attempt.task_id, row.attempt.map_index, row.attempt.try_number): row
         for row in store.recent(1000)
@@ -239,11 +239,11 @@ def test_what_never_was_a_try_is_none(airflow: Airflow, store: Store, state: str
 
 
 def test_what_a_try_recorded_of_itself_stays(airflow: Airflow, store: Store) -> None:
-    from airflow_autoremed.history.records import Beginning
+    from airflow_autoremed.history.attempt_records import AttemptStart
 
     attempt = AttemptId("shop", "scheduled__2026-03-01T00:00:00+00:00", "load", -1, 1)
     mine = {"spark.executor.memory": "9g"}
-    store.record(attempt, begun=Beginning(attempt, mine, mine, "SparkSubmitOperator", NOW, patched=True))
+    store.record(attempt, start=AttemptStart(attempt, mine, mine, "SparkSubmitOperator", NOW, patched=True))
     run()
     (row,) = store.recent(10)
     assert (row.effective, row.started_at, row.patched, row.source) == (mine, NOW, True, None)

@@ -1,4 +1,5 @@
-"""What the store takes and gives beside :mod:`airflow_autoremed.history.records`: after a failure, and to people."""
+"""What is read back from the store, after a failure and by people. What is recorded:
+:mod:`airflow_autoremed.history.attempt_records`."""
 
 from __future__ import annotations
 
@@ -7,28 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_autoremed.types import Action, AttemptId, Conf, Decision, EvidenceLine, Mode, Patch, PatchState
+from airflow_autoremed.types import Action, AttemptId, Conf, EvidenceLine, Mode, Patch, PatchState
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was decided about a failed attempt."""
-
-    decision: Decision
-    mode: Mode
-    excerpt: str = ""
-    """Of the evidence, for people; 16 KB of it are kept."""
-    max_tries: int | None = None
-    """Airflow's, at that time: clearing the task changes it."""
-    template: str | None = None
-    """Of an unclassified failure: its text with everything particular masked."""
-    template_id: str | None = None
-    opinion: str | None = None
-    """JSON of the text model's second opinion."""
-
-
-@dataclass(frozen=True)
-class StandingPatch:
+class PromotedPatch:
     """A patch in force for every coming run of a task, as it was found in the store: not validated."""
 
     key: str
@@ -49,7 +33,7 @@ class OutcomesOf:
 
 
 @dataclass(frozen=True)
-class Attempted:
+class AirflowAttempt:
     """An attempt as Airflow's own history tells of it, afterwards."""
 
     attempt: AttemptId
@@ -65,7 +49,7 @@ class Attempted:
 
 
 @dataclass(frozen=True)
-class PatchRow:
+class StoredPatch:
     """A patch and its life so far, for people."""
 
     key: str
@@ -90,7 +74,7 @@ class PatchChange:
 
 
 @dataclass(frozen=True)
-class StoredVerdict:
+class StoredDecision:
     """What was decided about an attempt, as the next try needs it."""
 
     attempt: AttemptId
@@ -105,7 +89,7 @@ class StoredVerdict:
 
 
 @dataclass(frozen=True)
-class HistoryRow:
+class StoredAttempt:
     """All that is known of one attempt. A part that was never recorded is ``None`` or empty."""
 
     attempt: AttemptId
@@ -133,6 +117,9 @@ class HistoryRow:
     """What the text model said about it."""
     excerpt: str = ""
     succeeded: bool | None = None
+    """``None``: it still runs, its end was never recorded, or it was :attr:`interrupted`."""
+    interrupted: bool = False
+    """Whether it was ended from outside, at :attr:`ended_at`: that says nothing about the job."""
     ended_at: datetime | None = None
     duration_s: float | None = None
     gib_seconds: float | None = None

@@ -1,0 +1,83 @@
+"""What an attempt records of itself in the store.
+
+Loaded in every attempt, so these are named tuples, which are made faster than dataclasses. What is read back is in
+:mod:`airflow_autoremed.history.stored`, which only failures and people need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PatchRules, TaskRecord
+
+
+class StoreError(Exception):
+    """Anything that keeps the store from doing what it was asked. The only error that a store raises."""
+
+
+class AttemptStart(NamedTuple):
+    """An attempt as it started."""
+
+    attempt: AttemptId
+    baseline: Conf
+    """The declared configuration."""
+    effective: Conf
+    """The configuration it runs with."""
+    operator: str
+    """The name of the operator's class."""
+    started_at: datetime
+    patched: bool = False
+    """Whether a patch was applied."""
+    fingerprint: str | None = None
+    """Of the job (:mod:`airflow_autoremed.spark.fingerprint`)."""
+    patch_key: str | None = None
+    """Of the patch that was applied."""
+    max_tries: int | None = None
+    """Airflow's, at that time. Clearing the task raises it, which begins a new sequence of tries."""
+
+
+class AttemptDecision(NamedTuple):
+    """What was decided about a failed attempt, with what it was decided from."""
+
+    decision: Decision
+    mode: Mode
+    excerpt: str = ""
+    """Of the evidence, for people; 16 KB of it are kept."""
+    max_tries: int | None = None
+    """Airflow's, at that time: clearing the task changes it."""
+    template: str | None = None
+    """Of an unclassified failure: its text with everything particular masked."""
+    template_id: str | None = None
+    opinion: str | None = None
+    """JSON of the text model's second opinion."""
+
+
+class AttemptEnd(NamedTuple):
+    """How an attempt ended."""
+
+    succeeded: bool | None
+    """``None``: it was ended from outside (SIGTERM, marked, cleared), which says nothing about the job. Nothing is
+    learned from it, and its patch stays as it is."""
+    ended_at: datetime
+    duration_s: float | None = None
+    gib_seconds: float | None = None
+    """Memory of all its containers times the time they were held, where known."""
+
+
+Judge = Callable[[str, TaskRecord], tuple[bool, str]]
+"""Whether to ``promote`` a patch, or to ``keep`` a promoted one, and why: the policy, which is not the store's."""
+
+
+class Promotion(NamedTuple):
+    """When a patch outlives its run, and who judges whether it is worth it."""
+
+    rules: PatchRules
+    judge: Judge
+
+
+def name_of(attempt: AttemptId) -> str:
+    """An attempt as it is named where a change says who."""
+    mapped = f" [{attempt.map_index}]" if attempt.map_index >= 0 else ""
+    return f"{attempt.dag_id}.{attempt.task_id}{mapped} {attempt.run_id} try {attempt.try_number}"
