@@ -81,7 +81,7 @@ class Platform(ABC):
 
     def reconnected(self, operator: Any) -> bool:
         """Whether the run that ended had been begun by an earlier attempt, so that no patch of this one was in force."""
-        if vars(operator).get(_NOTED):
+        if self.noted(operator):
             return False  # a run of this attempt, begun before it was deferred
         return took_up_an_old_run(operator, self._run_held(operator))
 
@@ -97,7 +97,7 @@ class Platform(ABC):
     def run_id(self, operator: Any) -> Any:
         """The id of the operator's run, of this object or noted before a deferral; ``None`` where there is none."""
         held = self._run_held(operator)
-        return vars(operator).get(_NOTED, {}).get("run") if held is None else held
+        return self.noted(operator).get("run") if held is None else held
 
     def note(self, operator: Any) -> dict[str, Any]:
         """What another process, or a later attempt, needs to find what is left of this run: values that JSON holds,
@@ -138,6 +138,10 @@ class Platform(ABC):
                 setattr(earlier, name, None)
         self.restore(earlier, noted)
         return self.diagnostics(earlier, RuntimeError("its log came late"))
+
+    def noted(self, operator: Any) -> Mapping[str, Any]:
+        """What :meth:`restore` was told; empty for an operator that was not deferred."""
+        return vars(operator).get(_NOTED) or {}
 
     def _run_held(self, operator: Any) -> Any:
         for name in self.run_attributes:
@@ -229,36 +233,52 @@ def took_up_an_old_run(operator: Any, run: Any) -> bool:
 
 
 def watch_hook(operator: Any, attribute: str, method: str, seen: Callable[..., None]) -> None:
-    """Have *seen* called with the arguments of every call of a hook's method, before the call.
+    """Have *seen* called with the arguments of every call of a hook's method, before the call. A fault of *seen* is
+    no fault of the call."""
 
-    Only for hooks that are cached properties: one that is there is watched, another once it is made. What is built in
-    another way stays unseen. A fault of *seen* is no fault of the call.
-    """
-
-    def watched(hook: Any) -> Any:
+    def watched(hook: Any) -> None:
         original = getattr(hook, method)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                seen(*args, **kwargs)
-            except Exception:
-                log.debug("[autoremed] What was submitted is not known", exc_info=True)
+            quietly(seen, *args, **kwargs)
             return original(*args, **kwargs)
 
         setattr(hook, method, call)
-        return hook
 
-    there = vars(operator).get(attribute)
-    if there is not None and not isinstance(there, Later):
-        watched(there)
+    once_made(operator, attribute, watched)
+
+
+def once_made(holder: Any, attribute: str, made: Callable[[Any], None]) -> None:
+    """Have *made* called with the value of a cached property: now if it is there, else right after it is made.
+
+    What is built in another way stays unseen, and a fault of *made* is no fault of the property.
+    """
+    there = vars(holder).get(attribute)
+    if there is not None and type(there) is not Later:
+        quietly(made, there)
         return
-    make = getattr(inspect.getattr_static(type(operator), attribute, None), "func", None)
-    if make is not None:
-        vars(operator)[attribute] = Later(lambda: watched(make(operator)))
+    make = getattr(inspect.getattr_static(type(holder), attribute, None), "func", None)
+    if make is None:
+        return
+
+    def build() -> Any:
+        value = make(holder)
+        quietly(made, value)
+        return value
+
+    vars(holder)[attribute] = Later(build)
+
+
+def quietly(seen: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Call *seen*; what it raises costs a line on level DEBUG, and what it would have noted is not known."""
+    try:
+        seen(*args, **kwargs)
+    except Exception:
+        log.debug("[autoremed] Nothing was noted of the run", exc_info=True)
 
 
 class Later:
-    """An object that is made when something is first asked of it."""
+    """An object that is made when something is first asked of it, and passes for that object from outside."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build
@@ -268,6 +288,13 @@ class Later:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # asked by copy and pickle, before there is anything
             raise AttributeError(name)
+        return getattr(self._value(), name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # for isinstance, which providers ask of hooks and clients
+        return type(self._value())
+
+    def _value(self) -> Any:
         if self.made is None:
             self.made = self._build()
-        return getattr(self.made, name)
+        return self.made

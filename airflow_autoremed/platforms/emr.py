@@ -10,18 +10,27 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import uuid4
 
 from airflow_autoremed.platforms import arguments
+from airflow_autoremed.platforms.aws import bucket_and_key, client_of, s3_log, watch_start
 from airflow_autoremed.platforms.base import Platform, flat
 from airflow_autoremed.types import Source
 
-_MOST_LOG = 2 * 1024 * 1024
-"""Bytes of a log, packed, that are fetched."""
 _MOST_LOGS = 8
+_MOST_STEPS = 10
+_STEP_IDS = "_autoremed_steps"
+"""Attribute of an operator: the ids of the steps that it added."""
+_CLUSTER = "_autoremed_cluster"
+"""Attribute of an operator: the cluster to which it added them."""
+_STEP_ID = re.compile(r"\bs-[0-9A-Z]{10,}\b")
+_LEFT_TO_YARN = re.compile(
+    r"\b(application_\d+_\d+)\b(?=[^\n]*finished with failed status)|User application exited with status"
+)
+"""The step only followed an application: why it failed is in the logs of the application's containers."""
+_APPLICATION = re.compile(r"\bapplication_\d+_\d+\b")
 _SUBMIT = ("spark-submit", "spark-submit.sh", "pyspark", "spark-sql", "spark-example")
 
 
@@ -29,13 +38,11 @@ class EmrStepsPlatform(Platform):
     """``EmrAddStepsOperator``. All Spark steps of an operator are taken for one job: a change is made to each."""
 
     name = "emr_steps"
+    run_attributes = (_STEP_IDS,)
 
     def read_conf(self, operator: Any) -> dict[str, str]:
         """Of the first Spark step, completed by the others."""
-        conf: dict[str, str] = {}
-        for _, words, at in reversed(_spark_steps(_steps(operator))):
-            conf.update(arguments.read(words[at:]))
-        return conf
+        return _conf_of_steps(_steps(operator))
 
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
         """Set *changes* in the arguments of every Spark step."""
@@ -57,27 +64,87 @@ class EmrStepsPlatform(Platform):
         """Steps have no tokens; but there has to be one that runs Spark."""
         return None if _spark_steps(_steps(operator)) else "none of its steps calls spark-submit"
 
+    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
+        """No stream; but the steps that are added are seen, with their ids, which the operator does not keep."""
+        super().tap(operator, write)
+        for name in (_STEP_IDS, _CLUSTER):
+            setattr(operator, name, None)
+
+        def conf(call: Mapping[str, Any]) -> Mapping[str, str]:
+            setattr(operator, _CLUSTER, call.get("JobFlowId"))
+            return _conf_of_steps(call.get("Steps") or ())
+
+        def started(answer: Mapping[str, Any]) -> None:
+            setattr(operator, _STEP_IDS, [str(each) for each in answer["StepIds"]])
+
+        watch_start(operator, "AddJobFlowSteps", conf, started)
+
+    def note(self, operator: Any) -> dict[str, Any]:
+        """With the cluster."""
+        noted = super().note(operator)
+        cluster = self._cluster(operator)
+        return {**noted, "cluster": str(cluster)} if noted and cluster else noted
+
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
-        """Why the failed steps failed, and the end of their standard error on S3."""
-        cluster = operator.job_flow_id
-        if not cluster:
-            cluster = operator.hook.get_cluster_id_by_name(
-                str(operator.job_flow_name), operator.cluster_states
-            )
-        names = {str(step.get("Name")) for step in _steps(operator)}
-        client = operator.hook.conn
-        for step in client.list_steps(ClusterId=cluster, StepStates=["FAILED", "CANCELLED"]).get("Steps", [])[
-            :10
-        ]:
-            if step.get("Name") not in names:
-                continue
-            details = step.get("Status", {}).get("FailureDetails") or {}
-            told = [str(details[name]) for name in ("Reason", "Message") if details.get(name)]
-            reason = step.get("Status", {}).get("StateChangeReason", {}).get("Message")
-            yield Source.PLATFORM, "\n".join([*told, *([str(reason)] if reason else [])]) + "\n"
-            if details.get("LogFile"):
-                yield from _s3_log(operator.hook, str(details["LogFile"]).rstrip("/") + "/stderr.gz")
+        """Why the operator's own steps failed, and the end of their standard error on S3; of one that only followed
+        an application of YARN, the logs of its containers too.
+
+        Where the ids of the steps are not known, nothing: another task may have added one of the same name.
+        """
+        known = self.run_id(operator) or _STEP_ID.findall(str(exception))
+        cluster = self._cluster(operator)
+        if not cluster or not known:
             return
+        client = operator.hook.conn
+        steps = [
+            client.describe_step(ClusterId=cluster, StepId=step_id)["Step"] for step_id in known[:_MOST_STEPS]
+        ]
+        # Those that were cancelled were cancelled because of the one that failed.
+        for step in [each for each in steps if each["Status"].get("State") == "FAILED"]:
+            yield from self._of_step(operator, cluster, step)
+
+    def _of_step(self, operator: Any, cluster: str, step: Mapping[str, Any]) -> Iterator[tuple[Source, str]]:
+        status = step["Status"]
+        details = status.get("FailureDetails") or {}
+        reasons = (
+            details.get("Reason"),
+            details.get("Message"),
+            (status.get("StateChangeReason") or {}).get("Message"),
+        )
+        yield Source.PLATFORM, "\n".join(str(each) for each in reasons if each) + "\n"
+        place = details.get("LogFile") or _log_of_step(operator.hook.conn, cluster, str(step["Id"]))
+        if not place:
+            return
+        client = client_of(operator.hook, "s3")
+        place = str(place).rstrip("/").removesuffix(".gz").removesuffix("/stderr")
+        left_to_yarn = False
+        application = None
+        for source, log in s3_log(client, f"{place}/stderr.gz"):
+            left_to_yarn = _LEFT_TO_YARN.search(log) is not None
+            application = next(reversed(_APPLICATION.findall(log)), None)
+            yield source, log
+        if left_to_yarn and application:
+            yield from _container_logs(client, f"{place.rpartition('/steps/')[0]}/containers/{application}/")
+
+    def _cluster(self, operator: Any) -> str | None:
+        noted = self.noted(operator).get("cluster")
+        found = getattr(operator, _CLUSTER, None) or noted or operator.job_flow_id
+        if not found and operator.job_flow_name:
+            found = operator.hook.get_cluster_id_by_name(str(operator.job_flow_name), operator.cluster_states)
+        return str(found) if found else None
+
+
+def _conf_of_steps(steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    conf: dict[str, str] = {}
+    for _, words, at in reversed(_spark_steps(steps)):
+        conf.update(arguments.read(words[at:]))
+    return conf
+
+
+def _log_of_step(client: Any, cluster: str, step_id: str) -> str | None:
+    """Where the cluster puts the logs of a step whose details do not say so."""
+    uri = client.describe_cluster(ClusterId=cluster)["Cluster"].get("LogUri")
+    return f"{str(uri).rstrip('/')}/{cluster}/steps/{step_id}" if uri else None
 
 
 def _steps(operator: Any) -> Sequence[Mapping[str, Any]]:
@@ -121,6 +188,16 @@ class _WithParameters(Platform):
         found = {"entry point": str(inner.get("entryPoint", ""))}
         return {**found, **arguments.application(self._words(operator))}
 
+    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
+        """No stream; but the job that is started is seen."""
+        super().tap(operator, write)
+        watch_start(operator, "StartJobRun", self._conf_of_call)
+
+    def _conf_of_call(self, call: Mapping[str, Any]) -> dict[str, str]:
+        inner = (call.get("jobDriver") or {}).get(self.driver) or {}
+        words = shlex.split(str(inner.get("sparkSubmitParameters") or ""))
+        return {**flat(_defaults(call.get("configurationOverrides"))), **arguments.read(words)}
+
     def other_driver(self, operator: Any) -> str | None:
         """Why nothing can be written, where the job is driven by something else (SQL, Hive)."""
         given = operator.job_driver or {}
@@ -137,6 +214,7 @@ class EmrServerlessPlatform(_WithParameters):
     """``EmrServerlessStartJobOperator``. Sizes of workers follow from memory and cores; AWS allows certain pairs."""
 
     name = "emr_serverless"
+    run_attributes = ("job_id",)
     driver = "sparkSubmit"
 
     def renew(self, operator: Any) -> str | None:
@@ -151,7 +229,7 @@ class EmrServerlessPlatform(_WithParameters):
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """The state's details, and the driver's standard error where logs go to S3."""
-        job = getattr(operator, "job_id", None) or _job_id(str(exception))
+        job = self.run_id(operator) or _job_id(str(exception))
         if not job:
             return
         run = operator.hook.conn.get_job_run(applicationId=operator.application_id, jobRunId=job)["jobRun"]
@@ -159,8 +237,9 @@ class EmrServerlessPlatform(_WithParameters):
         uri = _log_uri(run.get("configurationOverrides") or operator.configuration_overrides)
         if uri:
             place = f"{uri}/applications/{operator.application_id}/jobs/{job}/SPARK_DRIVER"
+            client = client_of(operator.hook, "s3")
             for name in ("stderr.gz", "stdout.gz"):
-                yield from _s3_log(operator.hook, f"{place}/{name}")
+                yield from s3_log(client, f"{place}/{name}")
 
     def kill(self, operator: Any, announce: Any) -> bool:
         """Cancel the job run, as ``on_kill`` does."""
@@ -171,6 +250,7 @@ class EmrContainerPlatform(_WithParameters):
     """``EmrContainerOperator``: EMR on EKS."""
 
     name = "emr_containers"
+    run_attributes = ("job_id",)
     driver = "sparkSubmitJobDriver"
 
     def renew(self, operator: Any) -> str | None:
@@ -186,7 +266,7 @@ class EmrContainerPlatform(_WithParameters):
 
     def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
         """Failure reason and state details, and the driver's standard error where logs go to S3."""
-        job = getattr(operator, "job_id", None) or _job_id(str(exception))
+        job = self.run_id(operator) or _job_id(str(exception))
         if not job:
             return
         cluster = operator.virtual_cluster_id
@@ -195,7 +275,9 @@ class EmrContainerPlatform(_WithParameters):
         yield Source.PLATFORM, "\n".join(told) + "\n"
         uri = _log_uri(run.get("configurationOverrides") or operator.configuration_overrides)
         if uri:
-            yield from _container_logs(operator.hook, f"{uri}/{cluster}/jobs/{job}/containers/")
+            yield from _container_logs(
+                client_of(operator.hook, "s3"), f"{uri}/{cluster}/jobs/{job}/containers/"
+            )
 
     def kill(self, operator: Any, announce: Any) -> bool:
         """Cancel the job run, as ``on_kill`` does."""
@@ -241,23 +323,16 @@ def _log_uri(overrides: Any) -> str | None:
     return str(uri).rstrip("/") if uri else None
 
 
-def _container_logs(hook: Any, place: str) -> Iterator[tuple[Source, str]]:
-    bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    client = hook.get_session().client("s3")
+def _container_logs(client: Any, place: str) -> Iterator[tuple[Source, str]]:
+    """Of the containers whose logs are under *place*: the driver's first."""
+    bucket, prefix = bucket_and_key(place)
     listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000).get("Contents") or []
     keys = [each["Key"] for each in listed if each["Key"].endswith(("stderr.gz", "stdout.gz"))]
-    for key in sorted(keys, key=lambda key: "driver" not in key)[:_MOST_LOGS]:
-        source = Source.DRIVER_LOG if "driver" in key else Source.EXECUTOR_LOG
-        yield from _s3_log(hook, f"s3://{bucket}/{key}", source)
+    for key in sorted(keys, key=lambda key: (not _is_the_drivers(key), key))[:_MOST_LOGS]:
+        source = Source.DRIVER_LOG if _is_the_drivers(key) else Source.EXECUTOR_LOG
+        yield from s3_log(client, f"s3://{bucket}/{key}", source)
 
 
-def _s3_log(hook: Any, uri: str, source: Source = Source.DRIVER_LOG) -> Iterator[tuple[Source, str]]:
-    """A packed log; nothing where it is not there (AWS writes it minutes later)."""
-    bucket, _, key = uri.removeprefix("s3://").removeprefix("s3n://").partition("/")
-    client = hook.get_session().client("s3")
-    try:
-        body = client.get_object(Bucket=bucket, Key=key)["Body"].read(_MOST_LOG)
-    except client.exceptions.ClientError:
-        return
-
-    yield source, zlib.decompressobj(wbits=31).decompress(body, 16 * _MOST_LOG).decode("utf-8", "replace")
+def _is_the_drivers(key: str) -> bool:
+    """On EKS its container is named so; on YARN in cluster mode it is the application's first."""
+    return "driver" in key or re.search(r"container_[^/]*_000001/", key) is not None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airflow_autoremed.platforms import arguments
+from airflow_autoremed.platforms.aws import client_of, watch_start
 from airflow_autoremed.platforms.base import Platform
 from airflow_autoremed.spark.sizes import GIB, parse_bytes
 from airflow_autoremed.types import Source
@@ -70,6 +71,11 @@ class GluePlatform(Platform):
         """The job's name and script."""
         return {"job": str(operator.job_name), "script": str(operator.script_location)}
 
+    def tap(self, operator: Any, write: Callable[[str], None]) -> None:
+        """No stream; but the run that is started is seen."""
+        super().tap(operator, write)
+        watch_start(operator, "StartJobRun", _conf_of_call)
+
     def own_retries(self, operator: Any) -> str | None:
         """``MaxRetries`` of the job, as far as the operator sets it."""
         most = operator.retry_limit or (operator.create_job_kwargs or {}).get("MaxRetries")
@@ -85,7 +91,7 @@ class GluePlatform(Platform):
         run = operator.hook.conn.get_job_run(JobName=operator.job_name, RunId=run_id)["JobRun"]
         if run.get("ErrorMessage"):
             yield Source.PLATFORM, f"{run['ErrorMessage']}\n"
-        logs = operator.hook.get_session().client("logs")
+        logs = client_of(operator.hook, "logs")
         for group in dict.fromkeys(
             (*([run["LogGroupName"] + "/error"] if run.get("LogGroupName") else []), *_GROUPS)
         ):
@@ -111,8 +117,18 @@ class GluePlatform(Platform):
 
     @staticmethod
     def _words(operator: Any) -> list[str]:
-        text = str((operator.script_args or {}).get("--conf") or "")
-        return ["--conf", *text.split()] if text else []
+        return _words(operator.script_args)
+
+
+def _words(script_args: Mapping[str, Any] | None) -> list[str]:
+    text = str((script_args or {}).get("--conf") or "")
+    return ["--conf", *text.split()] if text else []
+
+
+def _conf_of_call(call: Mapping[str, Any]) -> dict[str, str]:
+    heap = _HEAPS.get(str(call.get("WorkerType")))
+    sizes = {} if heap is None else dict.fromkeys(_MEMORY, f"{heap}g")
+    return {**arguments.read(_words(call.get("Arguments"))), **sizes}
 
 
 def _run_id(text: str) -> str | None:

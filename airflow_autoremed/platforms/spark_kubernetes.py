@@ -10,13 +10,18 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from airflow_autoremed.platforms.base import Later, flat, own_method, replace_method
+from airflow_autoremed.deadline import within
+from airflow_autoremed.platforms.base import Later, flat, own_method, quietly, replace_method
 from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import Conf, Source
 
 _MOST_LINES = 5_000
 _REATTACHED = "_autoremed_reattached"
+_KEPT = "_autoremed_kept"
+"""Attribute of an operator: what its driver's pod told before it was deleted."""
+_KEEPING_S = 10.0
+"""How long a deletion may wait for that."""
 
 
 class SparkKubernetesPlatform(ConfWithArguments):
@@ -55,7 +60,7 @@ class SparkKubernetesPlatform(ConfWithArguments):
 
     def submitted_conf(self, operator: Any) -> Conf | None:
         """From the application that the operator's launcher created."""
-        created = getattr(vars(operator).get("launcher"), "spark_obj_spec", None)
+        created = _created(operator)
         if not created:
             return super().submitted_conf(operator)
         conf, fields = self._of_spec(created.get("spec") or {})
@@ -88,27 +93,26 @@ class SparkKubernetesPlatform(ConfWithArguments):
         times = "" if most is None else f" up to {most} times"
         return f"The Spark operator itself restarts a failed application{times}, with the same configuration."
 
-    def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
-        """How the driver's containers ended, and the end of its log, while the pod is still there."""
+    def run_id(self, operator: Any) -> Any:
+        """The name of the driver's pod."""
         pod = getattr(operator, "pod", None)
-        if pod is None:
-            return
-        name, namespace = pod.metadata.name, pod.metadata.namespace
-        found = operator.client.read_namespaced_pod(name, namespace)
-        for status in (found.status.container_statuses or ()) if found.status else ():
-            ended = status.state.terminated if status.state else None
-            if ended is not None:
-                told = [f"container {status.name} terminated: {ended.reason}, exit code {ended.exit_code}"]
-                yield Source.PLATFORM, "\n".join([*told, *([ended.message] if ended.message else [])]) + "\n"
-        log = operator.client.read_namespaced_pod_log(
-            name, namespace, container=operator.BASE_CONTAINER_NAME, tail_lines=_MOST_LINES
-        )
-        if log:
-            yield Source.DRIVER_LOG, str(log)
+        if pod is not None:
+            return pod.metadata.name
+        application = (_created(operator).get("metadata") or {}).get("name")
+        return f"{application}-driver" if application else super().run_id(operator)
+
+    def diagnostics(self, operator: Any, exception: BaseException) -> Iterable[tuple[Source, str]]:
+        """How the driver's containers ended, and the end of its log: as they were before the operator deleted the pod,
+        else from the pod that is still there."""
+        kept = vars(operator).get(_KEPT)
+        if kept is not None:
+            return list(kept)
+        name = self.run_id(operator)
+        return () if name is None else _of_pod(operator, str(name))
 
     def tap(self, operator: Any, write: Callable[[str], None]) -> None:
-        """The driver's log as the operator reads it (``get_logs``): the pod is deleted before the failure is raised.
-        The manager of pods passes every line to its callbacks."""
+        """The driver's log as the operator reads it (``get_logs``), line by line through the callbacks of the manager
+        of pods. What a pod tells is kept before the operator deletes it, which is before the failure is raised."""
 
         def manager() -> Any:
             from airflow.providers.cncf.kubernetes.callbacks import KubernetesPodOperatorCallback
@@ -123,6 +127,7 @@ class SparkKubernetesPlatform(ConfWithArguments):
 
         vars(operator)["pod_manager"] = Later(manager)
         _note_reattaching(operator)
+        _keep_before_deletion(operator)
 
     def _of_spec(self, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         fields = {}
@@ -141,6 +146,49 @@ class SparkKubernetesPlatform(ConfWithArguments):
     def _spec(body: Mapping[str, Any]) -> dict[str, Any]:
         spec: dict[str, Any] = (body.get("spark") or {}).get("spec") or {}
         return spec
+
+
+def _created(operator: Any) -> Mapping[str, Any]:
+    """The application as Kubernetes has taken it from this object; empty when it has created none."""
+    return getattr(vars(operator).get("launcher"), "spark_obj_spec", None) or {}
+
+
+def _of_pod(operator: Any, name: str) -> list[tuple[Source, str]]:
+    namespace = operator.namespace
+    found: list[tuple[Source, str]] = []
+    pod = operator.client.read_namespaced_pod(name, namespace)
+    for status in (pod.status.container_statuses or ()) if pod.status else ():
+        ended = status.state.terminated if status.state else None
+        if ended is not None:
+            told = [f"container {status.name} terminated: {ended.reason}, exit code {ended.exit_code}"]
+            message = [ended.message] if ended.message else []
+            found.append((Source.PLATFORM, "\n".join([*told, *message]) + "\n"))
+    log = operator.client.read_namespaced_pod_log(
+        name, namespace, container=operator.BASE_CONTAINER_NAME, tail_lines=_MOST_LINES
+    )
+    if log:
+        found.append((Source.DRIVER_LOG, str(log)))
+    return found
+
+
+def _keep_before_deletion(operator: Any) -> None:
+    """Have what the pod of a failed driver tells kept on *operator* before the operator deletes it."""
+    delete = own_method(operator, "process_pod_deletion")
+    if delete is None:
+        return
+    setattr(operator, _KEPT, None)
+
+    def process_pod_deletion(pod: Any, *args: Any, **kwargs: Any) -> Any:
+        if pod is not None and getattr(pod.status, "phase", None) != "Succeeded":
+            quietly(_keep, operator, pod.metadata.name)
+        return delete(pod, *args, **kwargs)
+
+    replace_method(operator, "process_pod_deletion", process_pod_deletion)
+
+
+def _keep(operator: Any, name: str) -> None:
+    if operator.delete_on_termination:
+        setattr(operator, _KEPT, within(_KEEPING_S, lambda: _of_pod(operator, name)))
 
 
 def _note_reattaching(operator: Any) -> None:

@@ -86,7 +86,7 @@ class SparkPipelinesPlatform(SparkSubmitPlatform):
         """Tee the output of the command. The hook is made when it is first used: what OpenLineage adds to ``conf`` in
         ``execute`` has to be in it."""
         there = vars(operator).get("hook")
-        if there is not None and not isinstance(there, Later):
+        if there is not None and type(there) is not Later:
             tee_submit_log(there, write)
             return
         make = getattr(getattr(type(operator), "hook", None), "func", None)
@@ -104,7 +104,7 @@ class SparkPipelinesPlatform(SparkSubmitPlatform):
 
     def _hook_held(self, operator: Any) -> Any:
         there = vars(operator).get("hook")
-        return there.made if isinstance(there, Later) else there
+        return there.made if type(there) is Later else there
 
     def _hold_hook(self, operator: Any, hook: Any) -> None:
         vars(operator).pop("hook", None)

@@ -22,6 +22,7 @@ from airflow.providers.amazon.aws.operators.emr import (
 from airflow_autoremed import remediate
 from airflow_autoremed.platforms import arguments, find_platform
 from airflow_autoremed.types import Source
+from tests.support.aws_hooks import session_of
 from tests.support.platform_contract import PlatformContract
 from tests.support.tasks import HEAP_OOM, TaskInstance
 
@@ -161,18 +162,9 @@ class Aws:
             }
         }
 
-    def list_steps(self, **_):
-        return {
-            "Steps": [
-                {"Name": "another's", "Status": {"FailureDetails": {"Reason": "no"}}},
-                {
-                    "Name": "daily",
-                    "Status": {
-                        "FailureDetails": {"Reason": "Unknown Error.", "LogFile": "s3://logs/j-1/steps/s-2/"}
-                    },
-                },
-            ]
-        }
+    def describe_step(self, ClusterId, StepId):
+        details = {"Reason": "Unknown Error.", "LogFile": f"s3://logs/{ClusterId}/steps/{StepId}/"}
+        return {"Step": {"Id": StepId, "Status": {"State": "FAILED", "FailureDetails": details}}}
 
     def get_object(self, Bucket, Key):
         if not Key.endswith("stderr.gz"):
@@ -182,12 +174,10 @@ class Aws:
     def list_objects_v2(self, **_):
         return {"Contents": [{"Key": "x/vc/jobs/00abc/containers/spark-00abc/spark-00abc-driver/stderr.gz"}]}
 
-    def get_session(self):
-        return SimpleNamespace(client=lambda _: self)
-
 
 def served(monkeypatch, operator_class, aws):
-    hook = SimpleNamespace(conn=aws, get_session=aws.get_session, get_waiter=lambda *_a, **_k: None)
+    hook = session_of(aws)
+    hook.get_waiter = lambda *_a, **_k: None
     monkeypatch.setattr(operator_class, "hook", hook, raising=False)
     return hook
 
@@ -238,7 +228,11 @@ def test_what_aws_knows_of_a_failed_run_is_read(monkeypatch):
         (TestContainers().build(), "USER_ERROR"),
     ):
         served(monkeypatch, type(operator), aws)
-        found = list(find_platform(operator).diagnostics(operator, RuntimeError("'job_id': '00abcdefghij'")))
+        found = list(
+            find_platform(operator).diagnostics(
+                operator, RuntimeError("'job_id': '00abcdefghij' s-2ABCDEFGHIJ")
+            )
+        )
         assert expected in found[0][1]
         assert found[0][0] is Source.PLATFORM
         assert (Source.DRIVER_LOG, HEAP_OOM) in found

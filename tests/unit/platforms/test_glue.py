@@ -16,6 +16,7 @@ from airflow.sdk import RetryAction
 from airflow_autoremed import remediate
 from airflow_autoremed.platforms import find_platform
 from airflow_autoremed.types import Source
+from tests.support.aws_hooks import session_of
 from tests.support.platform_contract import PlatformContract
 from tests.support.tasks import HEAP_OOM, TaskInstance
 
@@ -107,7 +108,7 @@ def test_a_job_that_ran_out_of_heap_is_run_again_on_a_larger_worker(monkeypatch,
         raise AirflowException("Exiting Job jr_1 Run State: FAILED")
 
     hook = SimpleNamespace(
-        conn=aws, get_session=lambda: aws, initialize_job=aws.initialize_job, job_completion=completion
+        **vars(session_of(aws)), initialize_job=aws.initialize_job, job_completion=completion
     )
     monkeypatch.setattr(GlueJobOperator, "hook", hook, raising=False)
     monkeypatch.setattr(
@@ -127,9 +128,7 @@ def test_a_job_that_ran_out_of_heap_is_run_again_on_a_larger_worker(monkeypatch,
 
 def test_what_glue_knows_of_a_failed_run_is_read_also_after_a_deferral(monkeypatch):
     aws = Aws()
-    monkeypatch.setattr(
-        GlueJobOperator, "hook", SimpleNamespace(conn=aws, get_session=lambda: aws), raising=False
-    )
+    monkeypatch.setattr(GlueJobOperator, "hook", session_of(aws), raising=False)
     operator = sized("G.1X")
     platform = find_platform(operator)
     found = list(platform.diagnostics(operator, RuntimeError("Error in glue job: {'run_id': 'jr_ab12'}")))
