@@ -23,7 +23,7 @@ from pathlib import Path
 
 import zstandard
 
-from airflow_autoremed.history.db.engine import Database
+from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.ingestion.event_logs import Fate, ingest, sources_in
 
 REAL = Path(__file__).parent.parent / "tests" / "data" / "event_logs" / "plain"
@@ -93,7 +93,7 @@ def main() -> None:
             folder = Path(place) / "logs"
             folder.mkdir()
             size = generate(folder, count, given.tasks) / 2**20
-            database = Database(f"sqlite:///{place}/autoremed.db", 30)
+            database = open_database(f"sqlite:///{place}/autoremed.db", 30)
             taken = []
             for wanted in (Fate.RECORDED, Fate.UNCHANGED):
                 began = time.perf_counter()

@@ -72,13 +72,13 @@ class IngestHistoryOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, int]:
         """Ingest from each source; counts of what became of it."""
-        from airflow_autoremed.history.db.engine import Database
+        from airflow_autoremed.history.opening import open_database
 
         now = datetime.now(timezone.utc)
         age = parse_duration(self.since, where=f"task {self.task_id} since")
         since = None if age is None else now - timedelta(seconds=age)
         counts: Counter[str] = Counter()
-        database = Database(store_url(), _LOCK_WAIT_S)
+        database = open_database(store_url(), _LOCK_WAIT_S)
         try:
             self._event_logs(database, since, counts)
             if self.airflow_conn_id:

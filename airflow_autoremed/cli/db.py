@@ -74,7 +74,7 @@ def upgrade(
         look_at(where, settings.store_deadline)  # soon, when it cannot be reached
         with _engine(where) as engine:
             from airflow_autoremed.history import migrations
-            from airflow_autoremed.history.db import row_keys, schema_state
+            from airflow_autoremed.history.db import schema_state, schema_version
 
             if sql:
                 statements = migrations.sql(engine)
@@ -88,11 +88,11 @@ def upgrade(
     if before.state is schema_state.State.CURRENT:
         _say(f"{name} is up to date: schema version {before.version}.")
     elif before.state is schema_state.State.ABSENT:
-        _say(f"{name}: created the tables, schema version {row_keys.VERSION}.")
+        _say(f"{name}: created the tables, schema version {schema_version.VERSION}.")
     else:
         since = f" from version {before.version}" if before.version else ""
         done = "completed the upgrade" if before.state is schema_state.State.HALF_MADE else "upgraded"
-        _say(f"{name}: {done}{since} to schema version {row_keys.VERSION}.")
+        _say(f"{name}: {done}{since} to schema version {schema_version.VERSION}.")
 
 
 @db_app.command()
@@ -190,9 +190,9 @@ def _engine(url: str) -> Iterator[Engine]:
 
 @contextmanager
 def _database(url: str) -> Iterator[Database]:
-    from airflow_autoremed.history.db.engine import Database
+    from airflow_autoremed.history.opening import open_database
 
-    database = Database(url, _LOCK_WAIT_S)
+    database = open_database(url, _LOCK_WAIT_S)
     try:
         yield database
     finally:

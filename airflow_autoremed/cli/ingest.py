@@ -214,9 +214,9 @@ def _database(given: str | None) -> Iterator[tuple[Database, str, str]]:
         where = database_urls.normalise(given or store_url(settings))
         name = database_urls.masked(where)
         look_at(where, settings.store_deadline)  # soon, when it cannot be reached
-        from airflow_autoremed.history.db.engine import Database as Opened
+        from airflow_autoremed.history.opening import open_database
 
-        database = Opened(where, _LOCK_WAIT_S)
+        database = open_database(where, _LOCK_WAIT_S)
         yield database, settings.deployment, name
     except (SettingsError, WebError) as error:
         _fail(str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PatchRules, TaskRecord
@@ -75,6 +76,31 @@ class Promotion(NamedTuple):
 
     rules: PatchRules
     judge: Judge
+
+
+class AttemptRecord(NamedTuple):
+    """All that is recorded of an attempt at one time."""
+
+    attempt: AttemptId
+    start: AttemptStart | None = None
+    decision: AttemptDecision | None = None
+    end: AttemptEnd | None = None
+    promotion: Promotion | None = None
+
+
+class AirflowAttempt(NamedTuple):
+    """An attempt as Airflow's own history tells of it, afterwards."""
+
+    attempt: AttemptId
+    operator: str
+    """The name of the operator's class."""
+    started_at: datetime
+    conf: Conf = MappingProxyType({})
+    """What its rendered fields say of its configuration; empty where they say nothing."""
+    succeeded: bool | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    gib_seconds: float | None = None
 
 
 def name_of(attempt: AttemptId) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, Table, func,
 from sqlalchemy.sql import Select
 
 from airflow_autoremed.history.attempt_records import StoreError
-from airflow_autoremed.history.db import encoding, row_keys, schema
+from airflow_autoremed.history.db import encoding, schema, schema_version
 from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.db.run_metrics_table import run_metrics
 
@@ -92,7 +92,7 @@ def _write(
         database.read(lambda connection: connection.execute(_counting(part, deployment)).scalar()) or 0
     )
     fields = arrow.schema([(column.name, _type(arrow, column)) for column in part.table.columns])
-    fields = fields.with_metadata({"autoremed.schema_version": str(row_keys.VERSION)})
+    fields = fields.with_metadata({"autoremed.schema_version": str(schema_version.VERSION)})
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     done = 0
     try:

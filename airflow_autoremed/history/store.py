@@ -1,4 +1,10 @@
-"""The store, as the rest of the program sees it."""
+"""The store, as the rest of the program sees it.
+
+This module is the door to SQLAlchemy: it loads without, and each method imports the query that it asks when it is
+called. An attempt pays for what it uses, and one that succeeds uses three queries and none of the tables
+(:mod:`airflow_autoremed.history.queries.write_attempts`). Nothing else in the package imports inside functions for
+that reason; code that is handed a :class:`~airflow_autoremed.history.db.engine.Database` has SQLAlchemy loaded.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +14,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from airflow_autoremed import database_urls
 from airflow_autoremed.deadline import OverrunError, within
 from airflow_autoremed.history.attempt_records import (
     AttemptDecision,
     AttemptEnd,
+    AttemptRecord,
     AttemptStart,
     Promotion,
     StoreError,
 )
-from airflow_autoremed.history.db import row_keys
+from airflow_autoremed.history.db import row_keys, schema_version
 from airflow_autoremed.types import (
     AttemptId,
     Ceilings,
@@ -27,6 +34,7 @@ from airflow_autoremed.types import (
     Patch,
     PatchState,
     RecordedAttempt,
+    Scope,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
         StoredPatch,
     )
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _MAX_DEPLOYMENT = 64
@@ -122,48 +131,9 @@ class Store:
         :param promotion: when a patch that the attempt ran with is promoted; without it, ending changes no patch.
         :return: what became of patches because of it, in sentences for the task's log.
         """
-
-        def work(database: Database) -> list[str]:
-            return database.write(
-                lambda connection: self._record(connection, attempt, start, decision, end, promotion)
-            )
-
-        return self._do(work)
-
-    def _record(
-        self,
-        connection: Connection,
-        attempt: AttemptId,
-        start: AttemptStart | None,
-        decision: AttemptDecision | None,
-        end: AttemptEnd | None,
-        promotion: Promotion | None,
-    ) -> list[str]:
         from airflow_autoremed.history.queries import write_attempts
 
-        if start is not None:
-            write_attempts.start(connection, self.deployment, start)
-        else:
-            write_attempts.make_known(connection, self.deployment, attempt)
-        if decision is not None:
-            fingerprint = start.fingerprint if start is not None else None
-            write_attempts.decision(connection, self.deployment, attempt, decision, fingerprint=fingerprint)
-        if end is None:
-            return []
-        write_attempts.end(connection, self.deployment, attempt, end)
-        if start is None or start.patch_key is None or promotion is None or end.succeeded is None:
-            return []
-        from airflow_autoremed.history.queries import patch_life
-
-        return patch_life.settle(
-            connection,
-            start.patch_key,
-            attempt,
-            succeeded=end.succeeded,
-            category=decision.decision.classification.category if decision is not None else None,
-            rules=promotion.rules,
-            judge=promotion.judge,
-        )
+        return self._write(write_attempts.record, AttemptRecord(attempt, start, decision, end, promotion))
 
     def started_without_end(self, attempt: AttemptId, max_tries: int | None) -> AttemptStart | None:
         """The start of the try right before *attempt*, when it was lost: positive evidence, never mere absence.
@@ -174,30 +144,53 @@ class Store:
         """
         if attempt.try_number <= 1 or max_tries is None:
             return None
-        before, tries = _previous(attempt), max_tries
+        from airflow_autoremed.history.queries import read_attempts
 
-        def work(database: Database) -> AttemptStart | None:
-            from airflow_autoremed.history.queries import read_attempts
+        return self._read(read_attempts.started_without_end, _previous(attempt), max_tries)
 
-            return database.read(
-                lambda c: read_attempts.started_without_end(c, self.deployment, before, tries)
-            )
+    def decision_before(self, attempt: AttemptId) -> StoredDecision | None:
+        """What was decided about the try right before *attempt*; ``None`` when nothing was."""
+        if attempt.try_number <= 1:
+            return None
+        from airflow_autoremed.history.queries import read_attempts
 
-        return self._do(work)
+        return self._read(read_attempts.decision, _previous(attempt))
 
-    def patch_state(self, key: str) -> PatchState | None:
-        """The state of the patch that :meth:`patch_key` or a promoted patch names; ``None`` when it is not known.
+    def outcome(self, attempt: AttemptId) -> bool | None:
+        """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
+        from airflow_autoremed.history.queries import read_attempts
 
-        A patch that was handed to the next attempt by other means (Airflow's task state store) is to be applied only
-        while it is not ``revoked``, ``expired`` or ``superseded`` here.
+        return self._read(read_attempts.outcome, attempt)
+
+    def past_attempts(self, attempt: AttemptId) -> tuple[PastAttempt, ...]:
+        """The tries of the same task instance before *attempt*, oldest first.
+
+        Tries whose configuration was never recorded, or that were ended from outside, are left out.
         """
+        from airflow_autoremed.history.queries import read_attempts
 
-        def work(database: Database) -> PatchState | None:
-            from airflow_autoremed.history.queries import read_attempts
+        return self._read(read_attempts.past_attempts, attempt)
 
-            return database.read(lambda c: read_attempts.patch_state(c, key))
+    def task_history(self, attempt: AttemptId, most: int) -> tuple[RecordedAttempt, ...]:
+        """The latest *most* attempts of the task whose end is known, of other runs too, oldest first; without
+        *attempt* itself."""
+        from airflow_autoremed.history.queries import training_attempts
 
-        return self._do(work)
+        return self._read(training_attempts.of_task, attempt, most)
+
+    def recent(
+        self, limit: int, dag_id: str | None = None, task_id: str | None = None
+    ) -> list[StoredAttempt]:
+        """The *limit* attempts recorded last, latest first."""
+        from airflow_autoremed.history.queries import read_attempts
+
+        return self._read(read_attempts.recent, limit, dag_id, task_id)
+
+    def one(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[StoredAttempt]:
+        """All tries of one task instance, oldest first."""
+        from airflow_autoremed.history.queries import read_attempts
+
+        return self._read(read_attempts.one, Scope(dag_id, run_id, task_id, map_index))
 
     def patch_key(self, patch: Patch) -> str:
         """The name under which a patch for one task instance is kept: that of the failed attempt it comes from."""
@@ -207,157 +200,67 @@ class Store:
             AttemptId(scope.dag_id, scope.run_id, scope.task_id, scope.map_index, patch.from_try),
         )
 
+    def patch_state(self, key: str) -> PatchState | None:
+        """The state of the patch that :meth:`patch_key` or a promoted patch names; ``None`` when it is not known.
+
+        A patch that was handed to the next attempt by other means (Airflow's task state store) is to be applied only
+        while its state is not one of :data:`airflow_autoremed.history.stored.OUT_OF_FORCE`.
+        """
+        from airflow_autoremed.history.queries import patch_life
+
+        return self._read(patch_life.state, key)
+
     def promoted_patch(self, attempt: AttemptId, fingerprint: str) -> PromotedPatch | None:
         """The promoted patch that every run of the task of *attempt* begins with, if there is one."""
+        from airflow_autoremed.history.queries import promoted_patch
 
-        def work(database: Database) -> PromotedPatch | None:
-            from airflow_autoremed.history.queries import promoted_patch
-
-            return database.read(lambda c: promoted_patch.standing(c, self.deployment, attempt, fingerprint))
-
-        return self._do(work)
+        return self._read(promoted_patch.find, attempt, fingerprint)
 
     def promote_patch(self, patch: Patch, *, category: str, who: str, why: str) -> str:
         """Put a patch for a whole task in force; its key."""
+        from airflow_autoremed.history.queries import patch_life
 
-        def work(database: Database) -> str:
-            from airflow_autoremed.history.queries import patch_life
-
-            return database.write(
-                lambda c: patch_life.promote(c, self.deployment, patch, category=category, who=who, why=why)
-            )
-
-        return self._do(work)
+        return self._write(patch_life.promote, patch, category=category, who=who, why=why)
 
     def end_patch(self, key: str, to: PatchState, *, who: str, why: str) -> bool:
         """Take a patch out of force; whether it was in force."""
+        from airflow_autoremed.history.queries import patch_life
 
-        def work(database: Database) -> bool:
-            from airflow_autoremed.history.queries import patch_life
+        return self._write(patch_life.end, key, to, who, why)
 
-            return database.write(lambda c: patch_life.end(c, key, to, who, why))
+    def running_with(self, key: str) -> list[AttemptId]:
+        """Attempts that started with that patch and have not ended: ending the patch does not reach them. The latest
+        ten, latest first."""
+        from airflow_autoremed.history.queries import patch_life
 
-        return self._do(work)
+        return self._read(patch_life.running_with, key)
 
     def patches(self, limit: int, *, in_force_only: bool = False) -> list[StoredPatch]:
         """The *limit* patches that changed last, latest first."""
+        from airflow_autoremed.history.queries import read_patches
 
-        def work(database: Database) -> list[StoredPatch]:
-            from airflow_autoremed.history.queries import read_attempts
-
-            return database.read(
-                lambda c: read_attempts.patches(c, self.deployment, limit, in_force_only=in_force_only)
-            )
-
-        return self._do(work)
+        return self._read(read_patches.latest, limit, in_force_only=in_force_only)
 
     def find_patches(self, key: str) -> list[StoredPatch]:
         """The patches whose key begins with *key*, ten at most, each with its life."""
+        from airflow_autoremed.history.queries import read_patches
 
-        def work(database: Database) -> list[StoredPatch]:
-            from airflow_autoremed.history.queries import read_attempts
-
-            return database.read(lambda c: read_attempts.find_patches(c, self.deployment, key))
-
-        return self._do(work)
+        return self._read(read_patches.find, key)
 
     def remediated_outcomes(self, *questions: OutcomesOf) -> list[list[tuple[bool, datetime]]]:
-        """For each question: whether the last patched tries succeeded, and when they ended, latest first."""
+        """For each question: whether the last patched attempts succeeded, and when they ended, latest first."""
+        from airflow_autoremed.history.queries import patched_outcomes
 
-        def work(database: Database) -> list[list[tuple[bool, datetime]]]:
-            from airflow_autoremed.history.queries import patch_life
-
-            return database.read(
-                lambda c: [patch_life.recent_outcomes(c, self.deployment, question) for question in questions]
-            )
-
-        return self._do(work)
+        return self._read(patched_outcomes.recent, *questions)
 
     def grant(self, attempt: AttemptId, extra_bytes: int, *, held_s: float, ceilings: Ceilings) -> str | None:
         """Let *attempt* hold *extra_bytes* more than its task declares until it ends, or *held_s* seconds.
 
         :return: why not, in one sentence; ``None`` when it may.
         """
+        from airflow_autoremed.history.queries import memory_grants
 
-        def work(database: Database) -> str | None:
-            from airflow_autoremed.history.queries import patch_life
-
-            return database.write(
-                lambda c: patch_life.grant(c, self.deployment, attempt, extra_bytes, held_s, ceilings)
-            )
-
-        return self._do(work)
-
-    def outcome(self, attempt: AttemptId) -> bool | None:
-        """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
-
-        def work(database: Database) -> bool | None:
-            from airflow_autoremed.history.queries import read_attempts
-
-            return database.read(lambda c: read_attempts.outcome(c, self.deployment, attempt))
-
-        return self._do(work)
-
-    def past_attempts(self, attempt: AttemptId) -> tuple[PastAttempt, ...]:
-        """The tries of the same task instance before *attempt*, oldest first.
-
-        Tries whose configuration was never recorded are left out.
-        """
-
-        def work(database: Database) -> tuple[PastAttempt, ...]:
-            from airflow_autoremed.history.queries import read_attempts
-
-            return database.read(lambda c: read_attempts.past_attempts(c, self.deployment, attempt))
-
-        return self._do(work)
-
-    def task_history(self, attempt: AttemptId, most: int) -> tuple[RecordedAttempt, ...]:
-        """The latest *most* attempts of the task whose end is known, of other runs too, oldest first; without
-        *attempt* itself."""
-
-        def work(database: Database) -> tuple[RecordedAttempt, ...]:
-            from airflow_autoremed.history.queries import training_attempts
-
-            return database.read(lambda c: training_attempts.of_task(c, self.deployment, attempt, most))
-
-        return self._do(work)
-
-    def decision_before(self, attempt: AttemptId) -> StoredDecision | None:
-        """What was decided about the try right before *attempt*; ``None`` when nothing was."""
-        if attempt.try_number <= 1:
-            return None
-        before = _previous(attempt)
-
-        def work(database: Database) -> StoredDecision | None:
-            from airflow_autoremed.history.queries import read_attempts
-
-            return database.read(lambda c: read_attempts.decision(c, self.deployment, before))
-
-        return self._do(work)
-
-    def recent(
-        self, limit: int, dag_id: str | None = None, task_id: str | None = None
-    ) -> list[StoredAttempt]:
-        """The *limit* attempts recorded last, latest first."""
-
-        def work(database: Database) -> list[StoredAttempt]:
-            from airflow_autoremed.history.queries import read_attempts
-
-            return database.read(lambda c: read_attempts.recent(c, self.deployment, limit, dag_id, task_id))
-
-        return self._do(work)
-
-    def one(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[StoredAttempt]:
-        """All tries of one task instance, oldest first."""
-
-        def work(database: Database) -> list[StoredAttempt]:
-            from airflow_autoremed.history.queries import read_attempts
-
-            return database.read(
-                lambda c: read_attempts.one(c, self.deployment, dag_id, run_id, task_id, map_index)
-            )
-
-        return self._do(work)
+        return self._write(memory_grants.grant, attempt, extra_bytes, held_s, ceilings)
 
     def check(self) -> list[tuple[str, bool, str]]:
         """Whether the store can be used, as ``(what, whether it is so, details)``. Raises nothing."""
@@ -374,8 +277,20 @@ class Store:
             found.append(("store writable", True, f"as deployment {self.deployment!r}"))
         except StoreError as error:
             found.append(("store writable", False, str(error)))
-        found.append(("store schema", True, f"version {self._do(lambda database: database.schema_version)}"))
+        found.append(("store schema", True, f"version {schema_version.VERSION}"))
         return found
+
+    def _read(
+        self, query: Callable[Concatenate[Connection, str, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The answer to *query* about this deployment."""
+        return self._do(lambda database: database.read(lambda c: query(c, self.deployment, *args, **kwargs)))
+
+    def _write(
+        self, query: Callable[Concatenate[Connection, str, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The result of *query*, all of whose changes are kept or none."""
+        return self._do(lambda database: database.write(lambda c: query(c, self.deployment, *args, **kwargs)))
 
     def _do(self, operation: Callable[[Database], T]) -> T:
         """The result of *operation* on the open database.
@@ -394,9 +309,9 @@ class Store:
     def _opened(self, opening: threading.Lock) -> Database:
         with opening:
             if self._database is None:
-                from airflow_autoremed.history.db.engine import Database
+                from airflow_autoremed.history.opening import open_database
 
-                self._database = Database(self._url, self.deadline_s)
+                self._database = open_database(self._url, self.deadline_s)
             return self._database
 
     def _guarded(self, work: Callable[[], T]) -> T:

@@ -10,6 +10,9 @@ from typing import Any
 
 from airflow_autoremed.types import Action, AttemptId, Conf, EvidenceLine, Mode, Patch, PatchState
 
+OUT_OF_FORCE = (PatchState.EXPIRED, PatchState.REVOKED, PatchState.SUPERSEDED)
+"""States of patches that no attempt may start with."""
+
 
 @dataclass(frozen=True)
 class PromotedPatch:
@@ -30,22 +33,6 @@ class OutcomesOf:
     dag_id: str | None = None
     task_id: str | None = None
     category: str | None = None
-
-
-@dataclass(frozen=True)
-class AirflowAttempt:
-    """An attempt as Airflow's own history tells of it, afterwards."""
-
-    attempt: AttemptId
-    operator: str
-    """The name of the operator's class."""
-    started_at: datetime
-    conf: Conf = field(default_factory=dict)
-    """What its rendered fields say of its configuration; empty where they say nothing."""
-    succeeded: bool | None = None
-    ended_at: datetime | None = None
-    duration_s: float | None = None
-    gib_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,9 +70,12 @@ class StoredDecision:
     reason: str
     category: str
     patch: Patch | None
-    """As it was found in the store, which others may write to: nothing in it has been validated."""
+    """As it was found in the store, which others may write to: nothing in it has been validated. ``None`` also when
+    it is out of force: see :attr:`patch_state`."""
     max_tries: int | None = None
     decided_at: datetime | None = None
+    patch_state: PatchState | None = None
+    """Of the patch that was decided upon; ``None`` when there was none."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_autoremed.history.stored import AirflowAttempt
+from airflow_autoremed.history.attempt_records import AirflowAttempt
 from airflow_autoremed.ingestion.web import Web, WebError
 from airflow_autoremed.spark.cost import usage_by_conf
 from airflow_autoremed.spark.event_log import kept_value
@@ -111,12 +111,12 @@ def ingest(
     :raises WebError: when the API cannot be used.
     :raises sqlalchemy.exc.SQLAlchemyError: when the store cannot be written.
     """
-    from airflow_autoremed.history.queries import run_metrics
+    from airflow_autoremed.history.queries import airflow_attempts, ingestion_marks
 
     wanted = frozenset(operators)
     end = until or datetime.now(timezone.utc)
     place = f"airflow {api.web.name}"
-    kept = database.read(lambda c: run_metrics.mark(c, deployment, place))
+    kept = database.read(lambda c: ingestion_marks.read(c, deployment, place))
     begin = since or _moment(kept) or default_since
     seen = attempts = new = 0
     earliest_open: datetime | None = None
@@ -137,14 +137,14 @@ def ingest(
                     earliest_open = min(earliest_open or started, started)
             attempts += len(tries)
             new += database.write(
-                lambda c, some=tries: sum(run_metrics.record_attempted(c, deployment, each) for each in some)  # type: ignore[misc]
+                lambda c, some=tries: sum(airflow_attempts.record(c, deployment, each) for each in some)  # type: ignore[misc]
             )
             yield Progress(begin, seen, attempts, new)
         begin = window_end
         mark = begin if earliest_open is None else min(begin, max(earliest_open, end - _LONGEST_RUN))
         if since is None:
             moment = mark.isoformat()
-            database.write(lambda c, at=moment: run_metrics.set_mark(c, deployment, place, at))  # type: ignore[misc]
+            database.write(lambda c, at=moment: ingestion_marks.write(c, deployment, place, at))  # type: ignore[misc]
         yield Progress(begin, seen, attempts, new)
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
-from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.export import export
+from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.history.queries.training_attempts import everything
 from airflow_autoremed.ingestion.event_logs import measured
 from airflow_autoremed.learning.examples import TrainingSet, examples
@@ -78,7 +78,7 @@ def store_url(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(store_url, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
-    database = Database(store_url, 10.0)
+    database = open_database(store_url, 10.0)
     export(database, "default", folder)
     database.close()
     return str(folder)

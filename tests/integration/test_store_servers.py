@@ -17,9 +17,10 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from airflow_autoremed.history import Store, StoreError, export, migrations, prune
-from airflow_autoremed.history.db import row_keys, schema_state
-from airflow_autoremed.history.db.engine import Database, make_engine
+from airflow_autoremed.history.db import schema_state, schema_version
+from airflow_autoremed.history.db.engine import make_engine
 from airflow_autoremed.history.db.schema_state import State
+from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.types import Action, AttemptId, Ceilings, Mode
 from tests.integration.servers import Door, Server, mariadb, postgres
 from tests.support import stores
@@ -138,7 +139,7 @@ def test_an_earlier_store_is_upgraded_with_its_data(engine: Engine, empty: str, 
     before.pop("autoremed_meta")
     assert migrations.upgrade(engine).version == version
     assert differences(engine) == []
-    assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]
+    assert alembic_version(engine) == [schema_state.revision(schema_version.VERSION)]
     assert stores.content(engine, before) == stores.sorted_rows(before)
     verdict = Store(empty).decision_before(TRY_2)
     assert verdict is not None
@@ -163,7 +164,7 @@ def test_the_printed_statements_do_the_same(engine: Engine, server: Server, vers
                 connection.exec_driver_sql("\n".join(lines).replace("%", "%%"))
     assert differences(engine) == []
     assert state(engine) is State.CURRENT
-    assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]
+    assert alembic_version(engine) == [schema_state.revision(schema_version.VERSION)]
     assert migrations.sql(engine) == ""
 
 
@@ -277,7 +278,7 @@ def test_sixteen_processes_at_once_lose_nothing_and_exceed_no_ceiling(
     assert len(own) == len({row.attempt for row in own}) == 320
     assert all(row.action is Action.REMEDIATE and row.succeeded is False for row in own)
     assert len(rows) - len(own) == 20
-    database = Database(url, 5)
+    database = open_database(url, 5)
     with database.engine.connect() as connection:
         assert connection.execute(text("SELECT COUNT(*) FROM autoremed_grants")).scalar() == 10
     database.close()
@@ -421,7 +422,7 @@ def test_what_is_old_is_deleted_in_batches_beside_workers(url: str, store: Store
         end(store, attempt, succeeded=False)
     other = Store(url, deployment="other")
     begin(other, TRY_1)
-    database = Database(url, 5)
+    database = open_database(url, 5)
     now = on_sqlite.datetime.now(on_sqlite.timezone.utc) + timedelta(seconds=1)
     expected = prune.would_prune(database, "default", now)
     batches: list[int] = []
@@ -440,7 +441,7 @@ def test_the_history_is_exported(url: str, store: Store, tmp_path: Path) -> None
     parquet = pytest.importorskip("pyarrow.parquet")
     begin(store, TRY_1)
     decide(store, TRY_1, remediation(), mode=Mode.ACT)
-    database = Database(url, 5)
+    database = open_database(url, 5)
     export.export(database, "default", tmp_path / "out")
     database.close()
     (row,) = parquet.read_table(tmp_path / "out" / "attempts.parquet").to_pylist()

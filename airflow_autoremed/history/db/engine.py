@@ -18,7 +18,7 @@ from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 
 from airflow_autoremed.history.attempt_records import StoreError
-from airflow_autoremed.history.db import row_keys, schema_probe
+from airflow_autoremed.history.db import schema_version
 from airflow_autoremed.history.db.upsert import put
 
 T = TypeVar("T")
@@ -46,28 +46,18 @@ _KNOW_CONNECT_TIMEOUT = ("psycopg2", "psycopg", "pymysql", "mysqldb")
 
 
 class Database:
-    """An engine whose tables are ready.
+    """An engine with its transactions. Whether the tables are ready is not asked here: see
+    :func:`airflow_autoremed.history.opening.open_database`.
 
     :param url: a SQLAlchemy URL.
     :param patience_s: seconds to wait for a connection, and for another process's lock.
-    :raises StoreError: when the tables cannot be used by this code.
     """
-
-    schema_version = row_keys.VERSION
 
     def __init__(self, url: str, patience_s: float) -> None:
         self.engine = make_engine(url, patience_s)
         self._patience_s = patience_s
         # The same connections; transactions begin as _begin_sqlite wants it for writing.
         self._writing = self.engine.execution_options(autoremed_writes=True)
-        try:
-            if not schema_probe.is_current(self.engine):
-                from airflow_autoremed.history.db import schema_state
-
-                schema_state.make_ready(self.engine)
-        except BaseException:
-            self.engine.dispose()
-            raise
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """The result of *work*, which only reads."""
@@ -95,7 +85,7 @@ class Database:
     def probe_write(self) -> None:
         """Raise unless the tables can be written to; nothing is changed."""
         with self._writing.connect() as connection, connection.begin() as transaction:
-            row = {"name": "schema_version", "value": str(row_keys.VERSION)}
+            row = {"name": "schema_version", "value": str(schema_version.VERSION)}
             put(connection, "autoremed_meta", row, by=("name",))
             transaction.rollback()
 

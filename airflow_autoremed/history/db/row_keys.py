@@ -1,7 +1,6 @@
-"""How rows are found, and of which version the tables are: what every try needs of the schema.
+"""How rows are found: by a digest of the attempt's identity (:func:`attempt_key`), not by the names themselves.
 
-Rows are found by a digest of the attempt's identity (:func:`attempt_key`), not by the names themselves: four
-names of 250 characters make an index larger than the 3,072 bytes that MySQL allows, and MySQL takes names that
+Four names of 250 characters make an index larger than the 3,072 bytes that MySQL allows, and MySQL takes names that
 differ only in case, or in trailing blanks, for equal. The names stand beside the digest for people and filters.
 """
 
@@ -13,9 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_autoremed.types import AttemptId, Scope
-
-VERSION = 4
-"""The version of the schema that this code reads and writes; the last file in ``migrations/versions`` leads to it."""
 
 
 def instance_key(deployment: str, where: AttemptId | Scope) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from airflow_autoremed.history.db import row_keys
+from airflow_autoremed.history.db import schema_version
 
 PROBED = {
     "autoremed_attempts": "key",
@@ -42,7 +42,7 @@ def is_current(engine: Engine) -> bool:
             if _lacks_table(error):
                 return False
             raise
-    return row is not None and row[0] == str(row_keys.VERSION)
+    return row is not None and row[0] == str(schema_version.VERSION)
 
 
 def _lacks_table(error: DBAPIError) -> bool:

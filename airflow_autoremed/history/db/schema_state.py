@@ -1,4 +1,6 @@
-"""Whether the tables are what this code reads and writes, and what to do when not. Imports SQLAlchemy.
+"""Whether the tables are what this code reads and writes, and what to say when not. Imports SQLAlchemy.
+
+Only looks; what is done about it: :mod:`airflow_autoremed.history.opening`.
 
 The version stands in ``autoremed_meta`` as ``schema_version``; it is written after the tables of that version stand.
 MySQL commits every CREATE and ALTER by itself, so a row ``upgrading`` stands beside it while the tables are being
@@ -13,10 +15,10 @@ from datetime import datetime, timezone
 from enum import Enum
 
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.reflection import Inspector
 
-from airflow_autoremed.history.attempt_records import StoreError
-from airflow_autoremed.history.db import row_keys, schema
+from airflow_autoremed.history.db import schema, schema_version
 from airflow_autoremed.history.db.run_metrics_table import metadata
 
 ALEMBIC_TABLE = "autoremed_alembic_version"
@@ -63,28 +65,6 @@ def revision(version: int) -> str:
     return f"{version:04d}"
 
 
-def make_ready(engine: Engine) -> None:
-    """Make sure that the tables are of the version that this code knows.
-
-    SQLite, which nobody administers, gets its tables created and upgraded here. Any other database is upgraded by
-    ``autoremed db upgrade``: workers may lack the right to, and a thousand of them must not try at once.
-
-    :raises StoreError: when the tables cannot be used, with what to do about it.
-    """
-    with engine.connect() as connection:
-        found = look(connection)
-    if found.state is State.CURRENT:
-        return
-    if not is_automatic(engine.dialect.name, found):
-        raise StoreError(advice(found))
-    if found.state is State.ABSENT:
-        _create(engine)
-    else:
-        from airflow_autoremed.history import migrations
-
-        migrations.upgrade(engine)
-
-
 def is_automatic(backend: str, found: Readiness) -> bool:
     """Whether the tables are created or upgraded at first use.
 
@@ -101,43 +81,51 @@ def look(connection: Connection) -> Readiness:
         return Readiness(State.ABSENT, None, "no tables yet")
     if schema.meta.name not in present:
         return _half_made(None, f"missing: {schema.meta.name}")
-    rows = {
-        row.name: row.value for row in connection.execute(select(schema.meta.c.name, schema.meta.c.value))
-    }
+    query = select(schema.meta.c.name, schema.meta.c.value)
+    rows = {row.name: row.value for row in connection.execute(query)}
     text = rows.get("schema_version")
     try:
         version = None if text is None else int(text)
     except ValueError:
         return _half_made(None, f"its schema version is {str(text)[:40]!r}, which is not a number")
-    if version is not None and version > row_keys.VERSION:
+    if version is not None and version > schema_version.VERSION:
         return Readiness(
             State.NEWER,
             version,
-            f"tables of schema version {version}, newer than the {row_keys.VERSION} that this airflow-autoremed knows",
+            f"tables of schema version {version}, newer than the {schema_version.VERSION} that this "
+            "airflow-autoremed knows",
         )
     if UPGRADING in rows:
         return _half_made(version, f"an upgrade is under way, or stopped half-way: {rows[UPGRADING][:80]}")
     if version is None:
         return _half_made(None, "they have no schema version")
-    if version < row_keys.VERSION:
-        missing = sorted(_FIRST_TABLES - present)
-        if missing:
-            return _half_made(version, f"missing: {', '.join(missing)}")
-        return Readiness(
-            State.BEHIND,
-            version,
-            f"tables of schema version {version}, older than the {row_keys.VERSION} that this airflow-autoremed needs",
-        )
-    missing = [
-        name
-        for table in metadata.sorted_tables
-        if table.name in present
-        for name in _missing(table, {column["name"] for column in inspector.get_columns(table.name)})
-    ]
-    missing += sorted(set(metadata.tables) - present)
+    return _compared(inspector, present, version)
+
+
+def _compared(inspector: Inspector, present: set[str], version: int) -> Readiness:
+    """How tables of *version*, ours or an earlier one, stand to this code."""
+    is_behind = version < schema_version.VERSION
+    missing = sorted(_FIRST_TABLES - present) if is_behind else _missing(inspector, present)
     if missing:
         return _half_made(version, f"missing: {', '.join(missing)}")
-    return Readiness(State.CURRENT, version, f"tables of schema version {version}")
+    if not is_behind:
+        return Readiness(State.CURRENT, version, f"tables of schema version {version}")
+    return Readiness(
+        State.BEHIND,
+        version,
+        f"tables of schema version {version}, older than the {schema_version.VERSION} that this "
+        "airflow-autoremed needs",
+    )
+
+
+def _missing(inspector: Inspector, present: set[str]) -> list[str]:
+    """Columns and tables of this version that are not there."""
+    found = []
+    for table in metadata.sorted_tables:
+        if table.name in present:
+            there = {column["name"] for column in inspector.get_columns(table.name)}
+            found += [f"{table.name}.{column.name}" for column in table.columns if column.name not in there]
+    return found + sorted(set(metadata.tables) - present)
 
 
 def advice(found: Readiness) -> str:
@@ -165,21 +153,8 @@ def moment() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _missing(table: Table, columns: set[str]) -> list[str]:
-    return [f"{table.name}.{column.name}" for column in table.columns if column.name not in columns]
-
-
 def _half_made(version: int | None, what: str) -> Readiness:
     return Readiness(State.HALF_MADE, version, what)
-
-
-def _create(engine: Engine) -> None:
-    """Create all tables of an SQLite file, in one transaction that one process at a time can hold."""
-    with engine.execution_options(autoremed_writes=True).begin() as connection:
-        if look(connection).state is not State.ABSENT:
-            return  # another process was quicker
-        metadata.create_all(connection, checkfirst=False)
-        set_version(connection, row_keys.VERSION)
 
 
 def _meta(connection: Connection, name: str, value: str) -> None:

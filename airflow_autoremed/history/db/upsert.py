@@ -1,4 +1,4 @@
-"""Writing one row. Imports SQLAlchemy.
+"""Writing one row, and taking turns. Imports SQLAlchemy.
 
 As text, by names: SQLAlchemy takes longer to make the tables and to put such a statement together than the database
 to take the row, and every try writes two in a process of its own.
@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+
+from airflow_autoremed.history.db import row_keys
 
 
 def put(
@@ -51,3 +53,13 @@ def put(
         where = " AND ".join(f"{column[name]} = :{name}" for name in by)
         if connection.execute(text(f"UPDATE {table} SET {changed} WHERE {where}"), row).rowcount == 0:
             connection.execute(text(insert), row)
+
+
+def take_turns(connection: Connection, what: str, deployment: str) -> None:
+    """Wait until no other transaction of *deployment* does *what*. (SQLite has one writer anyway.)
+
+    :param what: 20 characters at most.
+    """
+    # Writing a row locks it until the transaction ends, whether it was there or not.
+    row = {"name": f"{what} {row_keys.digest(deployment)[:40]}", "value": "lock"}
+    put(connection, "autoremed_meta", row, by=("name",))

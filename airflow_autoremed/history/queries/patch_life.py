@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
-from airflow_autoremed.history.attempt_records import Judge, name_of
+from airflow_autoremed.history.attempt_records import Promotion, name_of
 from airflow_autoremed.history.db import encoding, row_keys, schema
-from airflow_autoremed.history.db.upsert import put
+from airflow_autoremed.history.db.upsert import put, take_turns
 from airflow_autoremed.history.queries.promoted_patch import in_force
+from airflow_autoremed.history.stored import OUT_OF_FORCE
 from airflow_autoremed.types import (
     ANY,
     ANY_MAP_INDEX,
     RIGHT_SIZED,
     AttemptId,
-    Ceilings,
+    Decision,
     Patch,
     PatchRules,
     PatchState,
@@ -31,15 +32,11 @@ from airflow_autoremed.types import (
     TaskRecord,
 )
 
-if TYPE_CHECKING:
-    from airflow_autoremed.history.stored import OutcomesOf
-
-_patches, _attempts, _decisions, _outcomes, _grants = (
+_patches, _attempts, _decisions, _outcomes = (
     schema.patches,
     schema.attempts,
     schema.decisions,
     schema.outcomes,
-    schema.grants,
 )
 
 _RECENT = 50
@@ -47,18 +44,30 @@ _RECENT = 50
 _IN_USE = (PatchState.PROPOSED.value, PatchState.ACTIVE.value)
 
 
+class PatchedEnd(NamedTuple):
+    """How an attempt that ran with a patch ended."""
+
+    attempt: AttemptId
+    succeeded: bool
+    category: str | None = None
+    """Why it failed, where that is known."""
+
+
 def propose(
     connection: Connection,
     deployment: str,
-    key: str,
     attempt: AttemptId,
-    patch: Patch,
-    *,
-    category: str,
+    decision: Decision,
     fingerprint: str | None,
-    why: str,
 ) -> None:
-    """The patch that was decided upon after *attempt*. Deciding the same again leaves its life as it is."""
+    """The patch that was decided upon after *attempt*, or that none was: then one that was never applied is
+    forgotten. Deciding the same again leaves its life as it is."""
+    key = row_keys.attempt_key(deployment, attempt)
+    patch = decision.patch
+    if patch is None:
+        proposed = _patches.c.state == PatchState.PROPOSED.value
+        connection.execute(_patches.delete().where(_patches.c.key == key, proposed))
+        return
     scope = patch.scope
     operations = encoding.to_json([dict(operation) for operation in patch.operations])
     known = connection.execute(select(_patches.c.operations).where(_patches.c.key == key)).scalar()
@@ -74,14 +83,14 @@ def propose(
         "from_try": patch.from_try,
         "operations": operations,
         "created_at": encoding.to_text(_now()),
-        "category": encoding.clip(category, encoding.MAX_NAME),
+        "category": encoding.clip(decision.classification.category, encoding.MAX_NAME),
         "state": PatchState.PROPOSED.value,
         "state_at": encoding.to_text(_now()),
     }
     if known == operations:
         return
     put(connection, _patches.name, row, keep=("created_at",))
-    _note(connection, key, name_of(attempt), None, PatchState.PROPOSED, why)
+    _note(connection, key, name_of(attempt), None, PatchState.PROPOSED, decision.reason)
 
 
 def promote(
@@ -93,9 +102,7 @@ def promote(
     key = row_keys.digest(
         deployment, category, scope.dag_id, scope.task_id, scope.map_index, encoding.to_text(_now())
     )
-    for other in in_force(connection, deployment, scope.dag_id, scope.task_id):
-        if other.map_index == scope.map_index:
-            change(connection, other, PatchState.SUPERSEDED, who, "another patch of the task took its place")
+    _supersede(connection, deployment, scope, who, "another patch of the task took its place")
     now = encoding.to_text(_now())
     put(
         connection,
@@ -121,13 +128,6 @@ def promote(
     return key
 
 
-def withdraw(connection: Connection, key: str) -> None:
-    """A new decision about the same attempt proposes no patch: forget the one that was never applied."""
-    connection.execute(
-        _patches.delete().where(_patches.c.key == key, _patches.c.state == PatchState.PROPOSED.value)
-    )
-
-
 def applied(connection: Connection, key: str, attempt: AttemptId) -> None:
     """*attempt* begins, or began, with the patch of that key."""
     row = _locked(connection, key)
@@ -138,68 +138,43 @@ def applied(connection: Connection, key: str, attempt: AttemptId) -> None:
         change(connection, row, PatchState.ACTIVE, name_of(attempt), "the next try runs with it")
 
 
-def settle(
-    connection: Connection,
-    key: str,
-    attempt: AttemptId,
-    *,
-    succeeded: bool,
-    category: str | None,
-    rules: PatchRules,
-    judge: Judge,
-) -> list[str]:
-    """*attempt*, which ran with the patch of that key, ended.
+def settle(connection: Connection, key: str, end: PatchedEnd, promotion: Promotion) -> list[str]:
+    """An attempt that ran with the patch of that key ended.
 
-    :param category: why it failed, where that is known.
     :return: what happened to the patch that a person wants to read, in sentences.
     """
     row = _locked(connection, key)
     if row is None:
         return []
-    failed_for_it = not succeeded and category == row.category
-    if succeeded or failed_for_it:
-        _set(connection, key, succeeded=succeeded, settled_at=encoding.to_text(_now()))
-    who = name_of(attempt)
+    failed_for_it = not end.succeeded and end.category == row.category
+    if end.succeeded or failed_for_it:
+        _set(connection, key, succeeded=end.succeeded, settled_at=encoding.to_text(_now()))
     if row.state in _IN_USE:
-        return _settle_run(connection, row, attempt, who, succeeded, category, rules, judge)
+        return _settle_run(connection, row, end, promotion)
     if row.state == PatchState.PROMOTED.value:
-        return _settle_task(connection, row, attempt, who, succeeded, failed_for_it, rules, judge)
+        return _settle_task(connection, row, end, promotion)
     return []
 
 
-def _settle_run(
-    connection: Connection,
-    row: Row[Any],
-    attempt: AttemptId,
-    who: str,
-    succeeded: bool,
-    category: str | None,
-    rules: PatchRules,
-    judge: Judge,
-) -> list[str]:
-    if not succeeded:
-        if category == row.category:
-            change(
-                connection,
-                row,
-                PatchState.REVOKED,
-                who,
-                f"the patched try failed of the same cause ({category})",
-            )
-        else:
-            why = f"the patched try failed of another cause ({category or 'not known'})"
-            change(connection, row, PatchState.SUPERSEDED, who, why)
+def _settle_run(connection: Connection, row: Row[Any], end: PatchedEnd, promotion: Promotion) -> list[str]:
+    """A patch that one task instance tries out."""
+    who = name_of(end.attempt)
+    if not end.succeeded and end.category == row.category:
+        why = f"the patched try failed of the same cause ({end.category})"
+        change(connection, row, PatchState.REVOKED, who, why)
+        return []
+    if not end.succeeded:
+        why = f"the patched try failed of another cause ({end.category or 'not known'})"
+        change(connection, row, PatchState.SUPERSEDED, who, why)
         return []
     change(connection, row, PatchState.PROVEN, who, "the patched try succeeded")
-    if rules.promote_after < 1:
+    if promotion.rules.promote_after < 1:
         return []
-    promote, why = judge("promote", _record(connection, row, attempt, rules))
+    promote, why = promotion.judge("promote", _record(connection, row, end.attempt, promotion.rules))
     if not promote:
         return []
-    scope = _promoted_scope(row, attempt, rules)
-    for other in in_force(connection, row.deployment, row.dag_id, row.task_id):
-        if other.key != row.key and other.map_index == scope.map_index:
-            change(connection, other, PatchState.SUPERSEDED, who, "a newer patch of the task was promoted")
+    scope = _promoted_scope(row, end.attempt, promotion.rules)
+    _supersede(connection, row.deployment, scope, who, "a newer patch of the task was promoted")
     proven = _locked(connection, row.key)
     if proven is None:
         return []
@@ -215,122 +190,76 @@ def _settle_run(
     return [f"The patch is promoted, coming runs begin with it: {why}."]
 
 
-def _settle_task(
-    connection: Connection,
-    row: Row[Any],
-    attempt: AttemptId,
-    who: str,
-    succeeded: bool,
-    failed_for_it: bool,
-    rules: PatchRules,
-    judge: Judge,
-) -> list[str]:
+def _settle_task(connection: Connection, row: Row[Any], end: PatchedEnd, promotion: Promotion) -> list[str]:
+    """A patch that every run of the task starts with."""
     if row.category == RIGHT_SIZED:
-        if succeeded:
+        if end.succeeded:
             return []
         why = "a run with less than it declares failed"
-    elif failed_for_it:
-        why = f"a run that began with it failed of the cause that it is for ({row.category})"
-    elif succeeded:
-        keep, why = judge("keep", _record(connection, row, attempt, rules))
+    elif end.succeeded:
+        keep, why = promotion.judge("keep", _record(connection, row, end.attempt, promotion.rules))
         if keep:
             return []
+    elif end.category == row.category:
+        why = f"a run that began with it failed of the cause that it is for ({row.category})"
     else:
         return []
-    change(connection, row, PatchState.REVOKED, who, why)
+    change(connection, row, PatchState.REVOKED, name_of(end.attempt), why)
     return [f"The promoted patch is revoked, coming runs begin as declared: {why}."]
 
 
-def end(connection: Connection, key: str, to: PatchState, who: str, why: str) -> bool:
+def end(connection: Connection, deployment: str, key: str, to: PatchState, who: str, why: str) -> bool:
     """Take a patch out of force; whether it was in force."""
     row = _locked(connection, key)
-    if row is None or row.state in (PatchState.EXPIRED, PatchState.REVOKED, PatchState.SUPERSEDED):
+    if row is None or row.deployment != deployment or row.state in OUT_OF_FORCE:
         return False
     change(connection, row, to, who, why)
     return True
+
+
+def state(connection: Connection, deployment: str, key: str) -> PatchState | None:
+    """The state of the patch of that key; ``None`` where there is no such patch."""
+    query = select(_patches.c.state).where(_patches.c.key == key, _patches.c.deployment == deployment)
+    found = connection.execute(query).scalar()
+    return None if found is None else encoding.word(PatchState, found)
+
+
+def running_with(connection: Connection, deployment: str, key: str) -> list[AttemptId]:
+    """The attempts that started with the patch of that key and have not ended, ten at most, latest first."""
+    query = (
+        select(
+            _attempts.c.dag_id,
+            _attempts.c.run_id,
+            _attempts.c.task_id,
+            _attempts.c.map_index,
+            _attempts.c.try_number,
+        )
+        .select_from(_attempts.outerjoin(_outcomes, _outcomes.c.key == _attempts.c.key))
+        .where(
+            _attempts.c.patch_key == key,
+            _attempts.c.deployment == deployment,
+            _attempts.c.interrupted_at.is_(None),
+            _outcomes.c.key.is_(None),
+        )
+        .order_by(_attempts.c.recorded_at.desc())
+        .limit(10)
+    )
+    return [AttemptId(*row) for row in connection.execute(query)]
+
+
+def _supersede(connection: Connection, deployment: str, scope: Scope, who: str, why: str) -> None:
+    """End the patches of the same scope that are in force: one takes their place. Two that are promoted at once take
+    turns, so that the second finds the first."""
+    take_turns(connection, "promotions", deployment)
+    for other in in_force(connection, deployment, scope.dag_id, scope.task_id):
+        if other.map_index == scope.map_index:
+            change(connection, other, PatchState.SUPERSEDED, who, why)
 
 
 def change(connection: Connection, row: Row[Any], to: PatchState, who: str, why: str) -> None:
     """Write a change of state with who, when and why."""
     _set(connection, row.key, state=to.value, state_at=encoding.to_text(_now()))
     _note(connection, row.key, who, row.state, to, why)
-
-
-def recent_outcomes(connection: Connection, deployment: str, of: OutcomesOf) -> list[tuple[bool, datetime]]:
-    """Whether the last tries that ran patched succeeded and when they ended, latest first."""
-    where = {
-        "deployment": deployment,
-        "dag_id": of.dag_id,
-        "task_id": of.task_id,
-        "category": of.category,
-    }
-    query = (
-        select(_patches.c.succeeded, _patches.c.settled_at)
-        .where(*(_patches.c[name] == value for name, value in where.items() if value is not None))
-        .where(_patches.c.settled_at.is_not(None))
-        .order_by(_patches.c.settled_at.desc())
-        .limit(of.most)
-    )
-    found = []
-    for row in connection.execute(query):
-        moment = encoding.to_moment(row.settled_at)
-        if moment is not None:
-            found.append((bool(row.succeeded), moment))
-    return found
-
-
-def grant(
-    connection: Connection,
-    deployment: str,
-    attempt: AttemptId,
-    extra_bytes: int,
-    held_s: float,
-    ceilings: Ceilings,
-) -> str | None:
-    """Let *attempt* hold more memory than declared, or say why not. Asking again for the same attempt renews it."""
-    _take_turns(connection, deployment)
-    now = _now()
-    key = row_keys.attempt_key(deployment, attempt)
-    held = connection.execute(
-        select(
-            func.coalesce(func.sum(_grants.c.extra_bytes), 0).label("deployment"),
-            func.coalesce(
-                func.sum(case((_grants.c.dag_id == attempt.dag_id, _grants.c.extra_bytes), else_=0)), 0
-            ).label("dag"),
-        ).where(
-            _grants.c.deployment == deployment,
-            _grants.c.held_until > encoding.to_text(now),
-            _grants.c.key != key,
-        )
-    ).one()
-    for ceiling, holds, whose in (
-        (ceilings.max_extra_memory, int(held.deployment), "this deployment"),
-        (ceilings.max_extra_memory_per_dag, int(held.dag), f"the Dag {attempt.dag_id}"),
-    ):
-        if ceiling is not None and holds + extra_bytes > ceiling:
-            return (
-                f"remediated tries of {whose} hold {_gib(holds)} beyond what they declare, and {_gib(extra_bytes)} "
-                f"more would exceed the ceiling of {_gib(ceiling)}"
-            )
-    put(
-        connection,
-        _grants.name,
-        {
-            "key": key,
-            "deployment": deployment,
-            "dag_id": attempt.dag_id,
-            "extra_bytes": extra_bytes,
-            "held_until": encoding.to_text(now + timedelta(seconds=held_s)),
-        },
-    )
-    return None
-
-
-def _take_turns(connection: Connection, deployment: str) -> None:
-    """Wait until no other transaction of *deployment* adds up what is granted. (SQLite has one writer anyway.)"""
-    # Writing a row locks it until the transaction ends, whether it was there or not.
-    row = {"name": f"grants {row_keys.digest(deployment)[:40]}", "value": "lock"}
-    put(connection, schema.meta.name, row, by=("name",))
 
 
 def _record(connection: Connection, row: Row[Any], attempt: AttemptId, rules: PatchRules) -> TaskRecord:
@@ -425,10 +354,6 @@ def _note(
 def _median_cost(tries: Iterable[Row[Any]]) -> float | None:
     costs = [found.gib_seconds for found in tries if found.gib_seconds is not None]
     return statistics.median(costs) if costs else None
-
-
-def _gib(size: int) -> str:
-    return f"{size / 1024**3:.3g} GiB"
 
 
 def _now() -> datetime:

@@ -23,13 +23,13 @@ _IN_FORCE = text(
 )
 
 
-def standing(
+def find(
     connection: Connection, deployment: str, attempt: AttemptId, fingerprint: str
 ) -> PromotedPatch | None:
     """The promoted patch that *attempt* is in the scope of, the one promoted last where there are several."""
     for row in in_force(connection, deployment, attempt.dag_id, attempt.task_id):
         if row.map_index in (attempt.map_index, ANY_MAP_INDEX) and row.fingerprint in (ANY, fingerprint):
-            return _standing(row)
+            return _checked(row)
     return None
 
 
@@ -40,7 +40,7 @@ def in_force(connection: Connection, deployment: str, dag_id: str, task_id: str)
     return [row for row in rows if (row.dag_id, row.task_id) == (dag_id, task_id)]
 
 
-def _standing(row: Row[Any]) -> PromotedPatch:
+def _checked(row: Row[Any]) -> PromotedPatch:
     from airflow_autoremed.history.attempt_records import StoreError
     from airflow_autoremed.history.db import encoding
     from airflow_autoremed.history.stored import PromotedPatch

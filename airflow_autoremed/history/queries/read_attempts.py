@@ -10,7 +10,7 @@ from sqlalchemy.sql import Select
 
 from airflow_autoremed.history.attempt_records import AttemptStart
 from airflow_autoremed.history.db import encoding, row_keys, schema
-from airflow_autoremed.history.stored import PatchChange, StoredAttempt, StoredDecision, StoredPatch
+from airflow_autoremed.history.stored import OUT_OF_FORCE, StoredAttempt, StoredDecision
 from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, PatchState, Scope
 
 _attempts, _decisions, _patches, _outcomes = (
@@ -149,6 +149,7 @@ def decision(connection: Connection, deployment: str, attempt: AttemptId) -> Sto
             _patches.c.fingerprint,
             _patches.c.from_try,
             _patches.c.operations,
+            _patches.c.state,
         )
         .select_from(_decisions.outerjoin(_patches, _patches.c.key == _decisions.c.key))
         .where(_decisions.c.key == row_keys.attempt_key(deployment, attempt))
@@ -157,8 +158,9 @@ def decision(connection: Connection, deployment: str, attempt: AttemptId) -> Sto
     if row is None:
         return None
     patch = None
+    state = None if row.state is None else encoding.word(PatchState, row.state)
     # A patch that was promoted since is no longer this instance's own: it is found as the task's.
-    if row.operations is not None and row.kind == "run":
+    if row.operations is not None and row.kind == "run" and state not in OUT_OF_FORCE:
         patch = encoding.to_patch(row)
     return StoredDecision(
         attempt,
@@ -169,6 +171,7 @@ def decision(connection: Connection, deployment: str, attempt: AttemptId) -> Sto
         patch,
         row.max_tries,
         encoding.to_moment(row.decided_at),
+        state,
     )
 
 
@@ -190,10 +193,8 @@ def recent(
     return [_row(row) for row in connection.execute(query)]
 
 
-def one(
-    connection: Connection, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int
-) -> list[StoredAttempt]:
-    key = row_keys.instance_key(deployment, Scope(dag_id, run_id, task_id, map_index))
+def one(connection: Connection, deployment: str, instance: Scope) -> list[StoredAttempt]:
+    key = row_keys.instance_key(deployment, instance)
     query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
     return [_row(row) for row in connection.execute(query)]
 
@@ -234,52 +235,4 @@ def _row(row: Row[Any]) -> StoredAttempt:
         duration_s=row.duration_s,
         gib_seconds=row.gib_seconds,
         source=row.source,
-    )
-
-
-def patch_state(connection: Connection, key: str) -> PatchState | None:
-    """The state of the patch of that key; ``None`` where there is no such patch."""
-    found = connection.execute(select(schema.patches.c.state).where(schema.patches.c.key == key)).scalar()
-    return None if found is None else encoding.word(PatchState, found)
-
-
-def patches(connection: Connection, deployment: str, limit: int, *, in_force_only: bool) -> list[StoredPatch]:
-    """Patches, those changed last first."""
-    query = select(schema.patches).where(schema.patches.c.deployment == deployment)
-    if in_force_only:
-        query = query.where(schema.patches.c.state == PatchState.PROMOTED.value)
-    rows = connection.execute(query.order_by(schema.patches.c.state_at.desc()).limit(limit)).all()
-    return [_patch_row(row, ()) for row in rows]
-
-
-def find_patches(connection: Connection, deployment: str, key: str) -> list[StoredPatch]:
-    """The patches whose key begins with *key*, each with its life."""
-    query = select(schema.patches).where(
-        schema.patches.c.deployment == deployment, schema.patches.c.key.startswith(key, autoescape=True)
-    )
-    result = []
-    for row in connection.execute(query.limit(10)).all():
-        changes = connection.execute(
-            select(schema.patch_changes)
-            .where(schema.patch_changes.c.patch_key == row.key)
-            .order_by(schema.patch_changes.c.id)
-        )
-        life = tuple(
-            PatchChange(encoding.to_moment(each.at), each.who, each.from_state, each.to_state, each.why)
-            for each in changes
-        )
-        result.append(_patch_row(row, life))
-    return result
-
-
-def _patch_row(row: Row[Any], changes: tuple[PatchChange, ...]) -> StoredPatch:
-    return StoredPatch(
-        row.key,
-        encoding.to_patch(row),
-        row.category,
-        encoding.word(PatchState, row.state),
-        encoding.to_moment(row.state_at),
-        encoding.to_moment(row.created_at),
-        encoding.to_moment(row.last_used_at),
-        changes,
     )

@@ -24,7 +24,6 @@ from airflow_autoremed.history.db.run_metrics_table import run_key, run_metrics
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.history.queries.application_to_attempt import EVENT_LOG, attempt_of
 from airflow_autoremed.history.queries.write_attempts import identity
-from airflow_autoremed.history.stored import AirflowAttempt
 from airflow_autoremed.spark.allocation import used
 from airflow_autoremed.types import AttemptId, Conf, RecordedAttempt, RunMetrics
 
@@ -191,81 +190,6 @@ def with_runs(record: RecordedAttempt, runs: Sequence[RunMetrics]) -> RecordedAt
             },
         },
     )
-
-
-# ------------------------------------------------------------------------------------------- Airflow's own history
-
-
-def record_attempted(connection: Connection, deployment: str, tried: AirflowAttempt) -> bool:
-    """Keep what Airflow's history says of an attempt, without touching what the attempt told of itself; whether
-    anything was new. May be run twice."""
-    key = row_keys.attempt_key(deployment, tried.attempt)
-    known = connection.execute(
-        select(_attempts.c.operator, _attempts.c.started_at, _attempts.c.effective, _attempts.c.source).where(
-            _attempts.c.key == key
-        )
-    ).first()
-    row = {
-        "operator": encoding.clip(tried.operator, encoding.MAX_NAME),
-        "started_at": encoding.to_text(tried.started_at),
-        "baseline": encoding.conf_to_json(tried.conf) if tried.conf else None,
-        "effective": encoding.conf_to_json(tried.conf) if tried.conf else None,
-    }
-    news = False
-    if known is None:
-        connection.execute(
-            _attempts.insert().values(
-                **identity(deployment, tried.attempt)
-                | row
-                | {"recorded_at": row["started_at"], "source": "airflow"}
-            )
-        )
-        news = True
-    else:
-        missing = {
-            name: value
-            for name, value in row.items()
-            if value is not None and (name == "baseline" or getattr(known, name) in (None, "{}"))
-        }
-        if known.effective not in (None, "{}"):
-            missing.pop("baseline", None)
-        if missing:
-            connection.execute(_attempts.update().where(_attempts.c.key == key).values(**missing))
-            news = True
-    if tried.succeeded is None or tried.ended_at is None:
-        return news
-    ended = connection.execute(select(_outcomes.c.key).where(_outcomes.c.key == key)).first()
-    if ended is None:
-        connection.execute(
-            _outcomes.insert().values(
-                key=key,
-                succeeded=tried.succeeded,
-                ended_at=encoding.to_text(tried.ended_at),
-                duration_s=tried.duration_s,
-                gib_seconds=tried.gib_seconds,
-            )
-        )
-        return True
-    return news
-
-
-def mark(connection: Connection, deployment: str, what: str) -> str | None:
-    """How far an ingestion has come, as :func:`set_mark` wrote it."""
-    query = select(schema.meta.c.value).where(schema.meta.c.name == _mark_name(deployment, what))
-    found: str | None = connection.execute(query).scalar()
-    return found
-
-
-def set_mark(connection: Connection, deployment: str, what: str, value: str) -> None:
-    """Write how far an ingestion has come (255 characters at most)."""
-    put(connection, schema.meta.name, {"name": _mark_name(deployment, what), "value": value}, by=("name",))
-
-
-def _mark_name(deployment: str, what: str) -> str:
-    return "ingested " + row_keys.digest(deployment, what)[:40]
-
-
-# ------------------------------------------------------------------------------------------------------------- rows
 
 
 def _made_up(run: RunMetrics) -> AttemptId:

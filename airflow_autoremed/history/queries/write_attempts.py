@@ -1,4 +1,5 @@
-"""Writing to the tables. Imports SQLAlchemy, but not the tables themselves unless a try failed or was patched.
+"""What an attempt tells of itself, into the tables. Imports SQLAlchemy, but not the tables themselves unless the
+attempt failed or was patched: those cost a successful attempt several milliseconds.
 
 Every function writes within the transaction that it is handed, and may be run twice.
 """
@@ -10,7 +11,12 @@ from datetime import datetime, timezone
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
+from airflow_autoremed.history.attempt_records import (
+    AttemptDecision,
+    AttemptEnd,
+    AttemptRecord,
+    AttemptStart,
+)
 from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.types import AttemptId
@@ -18,7 +24,29 @@ from airflow_autoremed.types import AttemptId
 _RELEASE = text("DELETE FROM autoremed_grants WHERE autoremed_grants.key = :key")
 
 
-def start(connection: Connection, deployment: str, started: AttemptStart) -> None:
+def record(connection: Connection, deployment: str, found: AttemptRecord) -> list[str]:
+    """Write what is known of an attempt; what became of patches because of it, in sentences."""
+    if found.start is not None:
+        _start(connection, deployment, found.start)
+    else:
+        _make_known(connection, deployment, found.attempt)
+    if found.decision is not None:
+        fingerprint = found.start.fingerprint if found.start is not None else None
+        _decision(connection, deployment, found.attempt, found.decision, fingerprint)
+    if found.end is None:
+        return []
+    _end(connection, deployment, found.attempt, found.end)
+    key = found.start.patch_key if found.start is not None else None
+    if key is None or found.promotion is None or found.end.succeeded is None:
+        return []
+    from airflow_autoremed.history.queries import patch_life
+
+    category = found.decision.decision.classification.category if found.decision is not None else None
+    ended = patch_life.PatchedEnd(found.attempt, found.end.succeeded, category)
+    return patch_life.settle(connection, key, ended, found.promotion)
+
+
+def _start(connection: Connection, deployment: str, started: AttemptStart) -> None:
     """*started* ran, or runs, with that configuration."""
     row = identity(deployment, started.attempt) | {
         "operator": encoding.clip(started.operator, encoding.MAX_NAME),
@@ -36,25 +64,26 @@ def start(connection: Connection, deployment: str, started: AttemptStart) -> Non
         from airflow_autoremed.history.queries import patch_life
 
         patch_life.applied(connection, started.patch_key, started.attempt)
+    elif started.attempt.try_number > 1:
+        # The try before took the memory for it that its patch asked for, and the patch was not applied.
+        connection.execute(_RELEASE, {"key": row["key"]})
 
 
-def decision(
+def _decision(
     connection: Connection,
     deployment: str,
     attempt: AttemptId,
     made: AttemptDecision,
-    *,
-    fingerprint: str | None = None,
+    fingerprint: str | None,
 ) -> None:
     from airflow_autoremed.history.queries import patch_life
 
-    key = row_keys.attempt_key(deployment, attempt)
     decided, cause = made.decision, made.decision.classification
     put(
         connection,
         "autoremed_decisions",
         {
-            "key": key,
+            "key": row_keys.attempt_key(deployment, attempt),
             "action": decided.action.value,
             "mode": made.mode.value,
             "category": encoding.clip(cause.category, encoding.MAX_NAME),
@@ -74,22 +103,10 @@ def decision(
             "opinion": None if made.opinion is None else encoding.clip(made.opinion, encoding.MAX_REASON),
         },
     )
-    if decided.patch is not None:
-        patch_life.propose(
-            connection,
-            deployment,
-            key,
-            attempt,
-            decided.patch,
-            category=cause.category,
-            fingerprint=fingerprint,
-            why=decided.reason,
-        )
-    else:
-        patch_life.withdraw(connection, key)
+    patch_life.propose(connection, deployment, attempt, decided, fingerprint)
 
 
-def end(connection: Connection, deployment: str, attempt: AttemptId, ended: AttemptEnd) -> None:
+def _end(connection: Connection, deployment: str, attempt: AttemptId, ended: AttemptEnd) -> None:
     """*attempt* ended, and gives back the memory that it was granted."""
     key = row_keys.attempt_key(deployment, attempt)
     connection.execute(_RELEASE, {"key": key})
@@ -111,7 +128,7 @@ def end(connection: Connection, deployment: str, attempt: AttemptId, ended: Atte
     )
 
 
-def make_known(connection: Connection, deployment: str, attempt: AttemptId) -> None:
+def _make_known(connection: Connection, deployment: str, attempt: AttemptId) -> None:
     """Give *attempt* a row of its own, if it has none: its beginning may have met a store that was down."""
     row = identity(deployment, attempt)
     put(connection, "autoremed_attempts", row, keep=tuple(row))

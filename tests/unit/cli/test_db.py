@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store, StoreError, export, prune
-from airflow_autoremed.history.db import row_keys
-from airflow_autoremed.history.db.engine import Database, make_engine
+from airflow_autoremed.history.db import schema_version
+from airflow_autoremed.history.db.engine import make_engine
+from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.history.prune import PruneCounts
 from airflow_autoremed.types import Ceilings, Mode
 from tests.support import stores
@@ -72,7 +73,7 @@ def test_check_tells_each_state_and_exits_with_it(file: Path, url: str) -> None:
     of_version_1(url)
     behind = run("db", "check")
     assert behind.exit_code == 1
-    assert f"behind: tables of schema version 1, older than the {row_keys.VERSION}" in behind.stdout
+    assert f"behind: tables of schema version 1, older than the {schema_version.VERSION}" in behind.stdout
     assert sql(file, "SELECT value FROM autoremed_meta") == [("1",)], "looking changes nothing"
 
     assert run("db", "upgrade").exit_code == 0
@@ -86,33 +87,36 @@ def test_check_tells_each_state_and_exits_with_it(file: Path, url: str) -> None:
     assert "half-made: missing: autoremed_grants" in half_made.stdout
     assert "autoremed db upgrade" in half_made.stderr
 
-    sql(file, f"UPDATE autoremed_meta SET value = '{row_keys.VERSION + 1}'")
+    sql(file, f"UPDATE autoremed_meta SET value = '{schema_version.VERSION + 1}'")
     newer = run("db", "check")
     assert newer.exit_code == 1
-    assert f"newer: tables of schema version {row_keys.VERSION + 1}" in newer.stdout
+    assert f"newer: tables of schema version {schema_version.VERSION + 1}" in newer.stdout
     assert "upgrade airflow-autoremed here" in newer.stderr
 
 
 def test_upgrade_says_what_it_did(file: Path, url: str) -> None:
-    assert run("db", "upgrade").output == f"{url}: created the tables, schema version {row_keys.VERSION}.\n"
-    assert run("db", "upgrade").output == f"{url} is up to date: schema version {row_keys.VERSION}.\n"
+    assert (
+        run("db", "upgrade").output
+        == f"{url}: created the tables, schema version {schema_version.VERSION}.\n"
+    )
+    assert run("db", "upgrade").output == f"{url} is up to date: schema version {schema_version.VERSION}.\n"
     sql(file, "DROP TABLE autoremed_outcomes")
-    completed = f"{url}: completed the upgrade from version {row_keys.VERSION} to schema version {row_keys.VERSION}.\n"
+    completed = f"{url}: completed the upgrade from version {schema_version.VERSION} to schema version {schema_version.VERSION}.\n"
     assert run("db", "upgrade").output == completed
     file.unlink()
     of_version_1(url)
     assert (
         run("db", "upgrade").output
-        == f"{url}: upgraded from version 1 to schema version {row_keys.VERSION}.\n"
+        == f"{url}: upgraded from version 1 to schema version {schema_version.VERSION}.\n"
     )
 
 
 def test_upgrade_refuses_a_newer_store(file: Path, url: str) -> None:
     Store(url).open()
-    sql(file, f"UPDATE autoremed_meta SET value = '{row_keys.VERSION + 1}'")
+    sql(file, f"UPDATE autoremed_meta SET value = '{schema_version.VERSION + 1}'")
     done = run("db", "upgrade")
     assert done.exit_code == 2
-    assert f"newer than the {row_keys.VERSION}" in done.stderr
+    assert f"newer than the {schema_version.VERSION}" in done.stderr
 
 
 def test_statements_for_sqlite_are_not_printed_and_it_is_said_what_to_run(file: Path, url: str) -> None:
@@ -265,7 +269,7 @@ def test_how_old_is_too_old_comes_from_the_settings_or_has_to_be_said(
 
 
 def test_pruning_goes_in_batches_and_may_be_broken_off(filled: Path, url: str) -> None:
-    database = Database(url, 5)
+    database = open_database(url, 5)
     before = NOW - timedelta(days=90)
 
     def break_off(counts: PruneCounts) -> None:
@@ -329,7 +333,7 @@ def test_an_export_reads_a_bounded_number_of_rows_at_once(
     parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr(export, "CHUNK", 3)
     seen: list[tuple[str, int, int]] = []
-    database = Database(url, 5)
+    database = open_database(url, 5)
     export.export(database, "default", tmp_path, on_progress=lambda p: seen.append((p.table, p.rows, p.of)))
     database.close()
     assert [each for each in seen if each[0] == "attempts"] == [
@@ -432,12 +436,15 @@ def test_doctor_tells_the_state_of_the_tables(
     file: Path, url: str, told_by_doctor: Callable[[], str]
 ) -> None:
     assert "store schema │ ok │ had no file yet; created or upgraded at first use, as now" in told_by_doctor()
-    assert f"store schema │ ok │ up to date: tables of schema version {row_keys.VERSION}" in told_by_doctor()
+    assert (
+        f"store schema │ ok │ up to date: tables of schema version {schema_version.VERSION}"
+        in told_by_doctor()
+    )
     sql(file, "DROP TABLE autoremed_grants")
     told = told_by_doctor()
     assert "store schema │ failed │ half-made" in told
     assert "autoremed db upgrade" in told
-    sql(file, f"UPDATE autoremed_meta SET value = '{row_keys.VERSION + 1}'")
+    sql(file, f"UPDATE autoremed_meta SET value = '{schema_version.VERSION + 1}'")
     assert "store schema │ failed │ newer" in told_by_doctor()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_autoremed import database_urls
 from airflow_autoremed.history import Store, StoreError
-from airflow_autoremed.history.db import row_keys
+from airflow_autoremed.history.db import schema_version
 from airflow_autoremed.types import Mode
 from tests.unit.history.test_store import TRY_1, TRY_2, begin, decide, remediation
 
@@ -174,7 +174,7 @@ def test_a_newer_schema_is_refused_and_left_alone(filled: Path) -> None:
     with sqlite3.connect(filled) as connection:
         connection.execute("UPDATE autoremed_meta SET value = '99' WHERE name = 'schema_version'")
     connection.close()
-    told = rf"schema version 99, newer than the {row_keys.VERSION} .* upgrade airflow-autoremed"
+    told = rf"schema version 99, newer than the {schema_version.VERSION} .* upgrade airflow-autoremed"
     with pytest.raises(StoreError, match=told):
         Store(f"sqlite:///{filled}").recent(10)
 

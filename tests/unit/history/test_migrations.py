@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from airflow_autoremed.history import Store, StoreError, migrations
-from airflow_autoremed.history.db import row_keys, schema_probe, schema_state
+from airflow_autoremed.history.db import schema_probe, schema_state, schema_version
 from airflow_autoremed.history.db.engine import make_engine
 from airflow_autoremed.history.db.run_metrics_table import metadata
 from airflow_autoremed.history.db.schema_state import State
@@ -71,11 +71,11 @@ def alembic_version(engine: Engine) -> list[Any]:
 
 def test_every_version_has_a_migration_and_every_earlier_one_a_store_to_try_it_on() -> None:
     script = ScriptDirectory(str(Path(migrations.__file__).parent))
-    assert script.get_heads() == [schema_state.revision(row_keys.VERSION)]
+    assert script.get_heads() == [schema_state.revision(schema_version.VERSION)]
     assert [each.revision for each in script.walk_revisions()][::-1] == [
-        schema_state.revision(version) for version in range(1, row_keys.VERSION + 1)
+        schema_state.revision(version) for version in range(1, schema_version.VERSION + 1)
     ]
-    assert list(stores.VERSIONS) == list(range(1, row_keys.VERSION))
+    assert list(stores.VERSIONS) == list(range(1, schema_version.VERSION))
 
 
 @pytest.mark.parametrize("version", stores.VERSIONS)
@@ -93,7 +93,7 @@ def test_a_store_of_an_earlier_version_is_upgraded_at_first_use_with_its_data(
     assert store.decision_before(TRY_2).patch == patch_for(TRY_1)  # type: ignore[union-attr]
     assert stores.content(engine, before) == stores.sorted_rows(before)
     assert differences(engine) == []
-    assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]
+    assert alembic_version(engine) == [schema_state.revision(schema_version.VERSION)]
     begin(store, TRY_2)
     decide(store, TRY_2, remediation(TRY_2), mode=Mode.ACT)
     assert state(engine) is State.CURRENT
@@ -115,7 +115,7 @@ def test_patches_of_version_1_are_active_whatever_the_job_and_know_their_categor
 def test_new_tables_and_upgraded_ones_are_the_same(file: Path, engine: Engine, tmp_path: Path) -> None:
     Store(f"sqlite:///{file}").open()
     assert differences(engine) == []
-    assert alembic_version(engine) == [schema_state.revision(row_keys.VERSION)]
+    assert alembic_version(engine) == [schema_state.revision(schema_version.VERSION)]
 
     other = make_engine(f"sqlite:///{tmp_path}/other.db", 5)
     assert migrations.upgrade(other).state is State.ABSENT
@@ -237,7 +237,7 @@ def test_code_of_version_1_refuses_the_upgraded_store(file: Path, engine: Engine
     migrations.upgrade(engine)
     with sqlite3.connect(file) as connection:
         query = "SELECT value FROM autoremed_meta WHERE name = 'schema_version'"
-        assert connection.execute(query).fetchall() == [(str(row_keys.VERSION),)]
+        assert connection.execute(query).fetchall() == [(str(schema_version.VERSION),)]
     connection.close()
 
 

@@ -11,24 +11,22 @@ from typing import Any
 import pytest
 
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
+from airflow_autoremed.history.attempt_records import AirflowAttempt, AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.db.row_keys import attempt_key
+from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.history.prune import prune
+from airflow_autoremed.history.queries import airflow_attempts, ingestion_marks
 from airflow_autoremed.history.queries.run_metrics import (
     NO_TASK,
     Recorded,
-    mark,
     match_again,
-    record_attempted,
     record_run,
     runs_of,
     runs_of_attempt,
-    set_mark,
     stamp_of,
     with_runs,
 )
-from airflow_autoremed.history.stored import AirflowAttempt
 from airflow_autoremed.types import AttemptId, RecordedAttempt, RunMetrics
 from tests.unit.history.test_store import NOON
 
@@ -77,7 +75,7 @@ def store(url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
-    database = Database(url, 5)
+    database = open_database(url, 5)
     yield database
     database.close()
 
@@ -114,7 +112,7 @@ def attempted(attempt: AttemptId = TRY_1, **more: Any) -> AirflowAttempt:
 
 
 def tell(database: Database, tried: AirflowAttempt) -> bool:
-    return database.write(lambda c: record_attempted(c, "default", tried))
+    return database.write(lambda c: airflow_attempts.record(c, "default", tried))
 
 
 def test_what_a_log_said_comes_back_with_the_attempt_that_launched_the_application(
@@ -347,8 +345,8 @@ def test_pruning_takes_what_logs_said_with_the_attempt(store: Store, database: D
 
 
 def test_how_far_an_ingestion_came_is_remembered_per_deployment_and_place(database: Database) -> None:
-    database.write(lambda c: set_mark(c, "default", "http://a", "2026-03-01"))
-    database.write(lambda c: set_mark(c, "default", "http://a", "2026-03-02"))
-    assert database.read(lambda c: mark(c, "default", "http://a")) == "2026-03-02"
-    assert database.read(lambda c: mark(c, "other", "http://a")) is None
-    assert database.read(lambda c: mark(c, "default", "http://b")) is None
+    database.write(lambda c: ingestion_marks.write(c, "default", "http://a", "2026-03-01"))
+    database.write(lambda c: ingestion_marks.write(c, "default", "http://a", "2026-03-02"))
+    assert database.read(lambda c: ingestion_marks.read(c, "default", "http://a")) == "2026-03-02"
+    assert database.read(lambda c: ingestion_marks.read(c, "other", "http://a")) is None
+    assert database.read(lambda c: ingestion_marks.read(c, "default", "http://b")) is None

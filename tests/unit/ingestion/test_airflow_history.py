@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.db.engine import Database
-from airflow_autoremed.history.queries.run_metrics import NO_TASK, mark, record_run
+from airflow_autoremed.history.opening import open_database
+from airflow_autoremed.history.queries import ingestion_marks
+from airflow_autoremed.history.queries.run_metrics import NO_TASK, record_run
 from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.ingestion import web as web_module
 from airflow_autoremed.ingestion.web import Web
@@ -256,7 +257,7 @@ def test_applications_from_event_logs_find_their_attempt_afterwards(airflow: Air
         app_id="a1", app_name="shop.load", started_at=began, conf={"spark.executor.memory": "4g"}
     )
     store.open()
-    database = Database(f"sqlite:///{store.name.partition('///')[2]}", 5)
+    database = open_database(f"sqlite:///{store.name.partition('///')[2]}", 5)
     database.write(lambda c: record_run(c, "default", run_of, log_key="k", log_stamp="s"))
     database.close()
     assert {key[0] for key in by_task(store)} == {NO_TASK}
@@ -341,8 +342,8 @@ def test_an_ingestion_that_is_broken_off_goes_on_from_the_last_whole_day(
     airflow.instances = [instance("old", hours_ago=24 * 40), instance("new", hours_ago=2, try_number=2)]
     airflow.tries = {}  # the server dies on being asked for them
     assert run().exception is not None
-    database = Database(f"sqlite:///{store.name.partition('///')[2]}", 5)
-    came_to = database.read(lambda c: mark(c, "default", "airflow http://airflow:8080"))
+    database = open_database(f"sqlite:///{store.name.partition('///')[2]}", 5)
+    came_to = database.read(lambda c: ingestion_marks.read(c, "default", "airflow http://airflow:8080"))
     database.close()
     assert came_to is not None
     assert NOW - timedelta(days=3) < datetime.fromisoformat(came_to) < NOW

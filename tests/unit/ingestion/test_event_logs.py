@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.db.engine import Database
+from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.history.queries.run_metrics import NO_TASK, runs_of_attempt
 from airflow_autoremed.ingestion import web as web_module
 from airflow_autoremed.ingestion.event_logs import Fate, ingest, measured, sources_in
@@ -48,7 +48,7 @@ def run(*arguments: str) -> Any:
 
 def names_and_runs(url: str) -> dict[str, tuple[AttemptId, RunMetrics]]:
     found = {}
-    store, database = Store(url), Database(url, 5)
+    store, database = Store(url), open_database(url, 5)
     for row in store.recent(1000):
         for each in database.read(lambda c, a=row.attempt: runs_of_attempt(c, "default", a)):  # type: ignore[misc]
             found[str(each.app_name)] = (row.attempt, each)
@@ -101,7 +101,7 @@ def test_a_log_that_goes_on_is_read_again(logs: Path, url: str) -> None:
 
 
 def test_what_was_broken_off_goes_on(logs: Path, url: str) -> None:
-    database = Database(url, 5)
+    database = open_database(url, 5)
     first = next(iter(ingest(database, "default", sources_in([str(logs)]))))
     assert first.fate is Fate.RECORDED
     rest = list(ingest(database, "default", sources_in([str(logs)])))
