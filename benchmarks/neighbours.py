@@ -8,7 +8,6 @@ by what its published code sends and may answer, applied to the failures of the 
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import optimiser, sizing
+from benchmarks import optimiser, raw_data, sizing
 from benchmarks.proof import report as proof
 
 RESULTS = Path(__file__).parent / "results"
@@ -81,10 +80,7 @@ def all_knowing(jobs: Sequence[Mapping[str, Any]]) -> proof.Measures:
 
 def page() -> str:
     """The page, from the stored results."""
-    results = {
-        name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("proof", "optimiser", "sizing")
-    }
+    results = {name: raw_data.read(RESULTS / f"{name}.json.gz") for name in ("proof", "optimiser", "sizing")}
     lines = [
         "# Beside the neighbours",
         "",

@@ -1,6 +1,6 @@
 """The exact lattice beside Optuna and Ax: the same surrogate, the same objective, the same candidates.
 
-    make bench-optimiser              # in an environment of its own with both; writes results/optimiser.{json,md}
+    make bench-optimiser              # in an environment of its own with both; writes results/optimiser.{json.gz,md}
     python benchmarks/optimiser.py    # without what is not installed; then nothing is kept
 
 For each of 20 seeds a failed attempt is drawn and asked about: 100,800 candidates over executor memory, overhead,
@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+import raw_data
 from training import history
 
 from airflow_autoremed.learning.examples import TrainingSet, examples
@@ -328,7 +329,7 @@ def main() -> None:
     if results["missing"]:
         print("Nothing is kept without them: pip install optuna ax-platform", file=sys.stderr)
         return
-    (RESULTS / "optimiser.json").write_text(json.dumps(results, indent=1) + "\n")
+    raw_data.write(RESULTS / "optimiser.json.gz", results)
     (RESULTS / "optimiser.md").write_text(page(results))
 
 

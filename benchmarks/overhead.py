@@ -1,6 +1,6 @@
 """What it costs to have the plugin: each figure beside the same work without it, in the same run.
 
-    python benchmarks/overhead.py            # all; prints the page, writes benchmarks/results/overhead.{json,md,png}
+    python benchmarks/overhead.py            # all; prints the page, writes benchmarks/results/overhead.{json.gz,md,png}
     python benchmarks/overhead.py --quick    # few repetitions, writes nothing
 
 Work in a fresh process is measured in fresh processes, with and without the plugin in turn. ``spark-submit`` is a script
@@ -449,7 +449,9 @@ def main() -> int:
         "figures": [asdict(figure) for figure in found],
     }
     if not quick:
-        (RESULTS / "overhead.json").write_text(json.dumps(results, indent=1) + "\n")
+        import raw_data  # beside this script
+
+        raw_data.write(RESULTS / "overhead.json.gz", results)
         (RESULTS / "overhead.md").write_text(page(results))
         draw(results, RESULTS / "overhead.png")
     print(page(results))

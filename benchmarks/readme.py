@@ -5,7 +5,6 @@ python -m benchmarks.readme     # renew them
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import overhead
+from benchmarks import overhead, raw_data
 from benchmarks.fleet import report as fleet
 from benchmarks.fleet.strategies import BLIND, ORACLE, OURS
 from benchmarks.proof import report as proof
@@ -112,7 +111,7 @@ def with_figures(readme: str, name: str, figures: str) -> str:
 def renewed(readme: str) -> str:
     """*readme* with every figure from the stored results."""
     for name, figures in SECTIONS.items():
-        results = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        results = raw_data.read(RESULTS / f"{name}.json.gz")
         readme = with_figures(readme, name, figures(results))
     return readme
 

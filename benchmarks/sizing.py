@@ -1,6 +1,6 @@
 """Sizing memory on the sizey data set: our predictor and optimiser beside rules and published methods.
 
-    python benchmarks/sizing.py            # all seven seeds; writes benchmarks/results/sizing.{md,json,png}
+    python benchmarks/sizing.py            # all seven seeds; writes benchmarks/results/sizing.{md,json.gz,png}
     python benchmarks/sizing.py --seeds 1  # a quick look; writes nothing
 
 The protocol is docs/sizing-protocol.md. The data are read from ../shared/data and never copied.
@@ -12,7 +12,6 @@ import argparse
 import csv
 import gzip
 import heapq
-import json
 import math
 import platform
 import statistics
@@ -427,8 +426,10 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if seeds == SEEDS:
+        import raw_data  # beside this script
+
         (RESULTS / "sizing.md").write_text("\n".join(lines) + "\n")
-        (RESULTS / "sizing.json").write_text(json.dumps(results, indent=1) + "\n")
+        raw_data.write(RESULTS / "sizing.json.gz", results)
         draw(results, RESULTS / "sizing.png")
 
 

@@ -4,13 +4,14 @@
 ``airflow_autoremed/failures/catalogue_conditions/mapping.yaml``; ``--check`` only says whether they are up to date.
 It fails where the installed pyspark has a condition that the mapping does not cover, or the mapping a name that is
 none. Logs come from more than one version: ``--add HOME`` reads the conditions of another pyspark's directory (as
-unpacked from its archive) and keeps those that the installed one lacks in ``scripts/other_conditions.json``.
+unpacked from its archive) and keeps those that the installed one lacks in ``scripts/other_conditions.json.gz``.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import gzip
 import json
 import sys
 import zipfile
@@ -27,7 +28,7 @@ from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import Restartable
 
 MAPPING = TABLE.with_name("mapping.yaml")
-OTHERS = Path(__file__).with_name("other_conditions.json")
+OTHERS = Path(__file__).with_name("other_conditions.json.gz")
 """Conditions and sub-conditions of other versions of Spark: message, SQLSTATE and the versions looked at."""
 LEGACY = "_LEGACY_ERROR_TEMP_"
 
@@ -130,7 +131,7 @@ def _python(home: Path) -> Any:
 
 def with_others(source: Source, path: Path = OTHERS) -> Source:
     """``source`` with the conditions that only other versions have."""
-    others = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    others = _kept(path)
     return replace(
         source,
         jvm=_merged(source.jvm, others.get("jvm", {})),
@@ -140,9 +141,15 @@ def with_others(source: Source, path: Path = OTHERS) -> Source:
     )
 
 
+def _kept(path: Path) -> dict[str, Any]:
+    """What was kept of other versions before; nothing without the file."""
+    found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes())) if path.exists() else {}
+    return found
+
+
 def add_others(installed: Source, other: Source, path: Path = OTHERS) -> None:
     """Keep what ``other`` has and neither ``installed`` nor a version that was added before; all of Python's."""
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"versions": []}
+    known = {"versions": [], **_kept(path)}
     for side, here, there in (
         ("jvm", installed.jvm, other.jvm),
         ("python", installed.python, other.python),
@@ -166,7 +173,8 @@ def add_others(installed: Source, other: Source, path: Path = OTHERS) -> None:
             if subs:
                 entry["subClass"] = subs | entry.get("subClass", {})
     known["versions"] = sorted({*known["versions"], other.version})
-    path.write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(known, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
+    path.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
 
 
 def _merged(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import raw_data
 from benchmarks.fleet import engine, report
 from benchmarks.fleet.engine import MEASURES, Tally
 from benchmarks.fleet.ours import Product
@@ -41,6 +42,7 @@ from benchmarks.fleet.world import (
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "sizey" / "tasks.csv.gz"
 RESULTS = ROOT / "benchmarks" / "results"
+RAW = "fleet.json.gz"
 WEEK = 7
 
 
@@ -65,7 +67,7 @@ class Config:
     def fleet(self) -> Fleet:
         pool = processes(DATA) if DATA.is_file() else made_up_processes()
         rates = Rates(misclassified=self.misclassified, unclassified=self.unclassified)
-        proof = RESULTS / "proof.json"
+        proof = RESULTS / "proof.json.gz"
         return Fleet(
             self.seed, self.days, pool, rates, scarce_in(proof) or dict(SCARCE), undersized_in(proof)
         )
@@ -134,7 +136,7 @@ def totals(tally: Tally) -> dict[str, float]:
 def describe(config: Config, fleet: Fleet, declared: Tally) -> dict[str, Any]:
     """The world in figures; *declared*: of a strategy that begins every run as declared."""
     t = totals(declared)
-    proof = scarce_in(RESULTS / "proof.json")
+    proof = scarce_in(RESULTS / "proof.json.gz")
     return {
         "seed": config.seed,
         "tasks": config.tasks,
@@ -152,7 +154,7 @@ def describe(config: Config, fleet: Fleet, declared: Tally) -> dict[str, Any]:
         "undersized": list(fleet.undersized),
         "scarce_from": "shares assumed"
         if proof is None
-        else "shares of the curable jobs of `benchmarks/results/proof.json`",
+        else "shares of the curable jobs of `benchmarks/results/proof.json.gz`",
     }
 
 
@@ -281,9 +283,9 @@ def machine() -> str:
 
 
 def save(results: dict[str, Any], folder: Path) -> None:
-    """JSON, page and picture."""
+    """Raw figures, page and picture."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "fleet.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    raw_data.write(folder / RAW, results)
     (folder / "fleet.md").write_text(report.render(results), encoding="utf-8")
     report.draw(results, folder / "fleet.png")
 
@@ -310,7 +312,7 @@ def main(description: str = "", arguments: Sequence[str] | None = None) -> None:
     out = given.out or (None if given.quick else RESULTS)
     words = sys.argv[1:] if arguments is None else list(arguments)
     command = " ".join(["python -m benchmarks.fleet", *words])
-    stored = json.loads((out / "fleet.json").read_text()) if out and (out / "fleet.json").is_file() else {}
+    stored = raw_data.read(out / RAW) if out and (out / RAW).is_file() else {}
     if given.spark:
         found = at_scale(config, given.attempts, command, given.master)
         print(json.dumps(found, indent=1))

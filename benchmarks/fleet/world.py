@@ -11,7 +11,7 @@ What is measured, and what is assumed:
 - *published*: about half of the failures stay unclassified even under a mature rule catalogue (Netflix, "Evolving
   from Rule-based Classifier: Machine Learning Powered Auto Remediation in Netflix Data Platform", 2024). Used in the
   sensitivity part only; the default is the catalogue as it is said to be, see :class:`Rates`.
-- *measured* by the proof (``benchmarks/results/proof.json``): which setting is the scarce one, and how many times what is
+- *measured* by the proof (``benchmarks/results/proof.json.gz``): which setting is the scarce one, and how many times what is
   declared a job needs that declares too little: among real jobs on a real cluster, of the project's own writing.
 - *measured by the project* (SPARK.md): near the limit an OOM is not deterministic; a process that a container's limit
   killed leaves no peak, an exhausted heap one just below its size; a larger container than the largest is not granted.
@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import math
 import zlib
 from collections import Counter, defaultdict
@@ -45,6 +44,7 @@ from airflow_autoremed.spark.fingerprint import fingerprint
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.sizes import GIB, MIB
 from airflow_autoremed.types import UNKNOWN, Conf
+from benchmarks import raw_data
 
 Array = NDArray[np.float64]
 
@@ -381,7 +381,7 @@ def made_up_processes() -> tuple[Process, ...]:
 
 
 def scarce_in(proof: Path) -> dict[str, float] | None:
-    """How often which setting was the scarce one among the curable jobs of ``proof.json``: those whose cheapest
+    """How often which setting was the scarce one among the curable jobs of ``proof.json.gz``: those whose cheapest
     passing configuration was found. ``None`` without the file, or when it tells of fewer than ten."""
     counts = Counter(
         key for declared, cure in _cured(proof) for key in KEYS if cure.get(key) != declared.get(key)
@@ -391,7 +391,7 @@ def scarce_in(proof: Path) -> dict[str, float] | None:
 
 
 def undersized_in(proof: Path) -> tuple[float, ...]:
-    """How many times what they declare the curable jobs of ``proof.json`` needed of their scarce setting of memory,
+    """How many times what they declare the curable jobs of ``proof.json.gz`` needed of their scarce setting of memory,
     sorted; empty without the file. A request that Spark itself refuses holds nothing that could be too little."""
     ratios = []
     for declared, cure in _cured(proof):
@@ -404,10 +404,10 @@ def undersized_in(proof: Path) -> tuple[float, ...]:
 
 
 def _cured(proof: Path) -> list[tuple[Conf, Conf]]:
-    """What each job of ``proof.json`` declared for which the oracle found a cure, and that cure; none without the file,
+    """What each job of ``proof.json.gz`` declared for which the oracle found a cure, and that cure; none without the file,
     or when it holds something else."""
     try:
-        jobs = json.loads(proof.read_text(encoding="utf-8"))["jobs"]
+        jobs = raw_data.read(proof)["jobs"]
         return [(job["declared"], job["oracle"]["conf"]) for job in jobs if job.get("oracle")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []

@@ -32,11 +32,11 @@ def main() -> int:
         "--home", type=Path, help="where to work; the same one goes on with what was broken off"
     )
     given = parser.parse_args()
-    from benchmarks import readme
+    from benchmarks import raw_data, readme
     from benchmarks.proof import report
 
     name = "proof-short" if given.short else "proof"
-    stored = RESULTS / f"{name}.json"
+    stored = RESULTS / f"{name}.json.gz"
     if not given.report:
         from benchmarks.proof import jobs, run
 
@@ -51,8 +51,8 @@ def main() -> int:
         if given.only or given.development:
             print(report.page(results))
             return 0
-        run.save(results, stored, home)
-    results = report.load(stored)
+        run.save(results, stored.parent, name, home)
+    results = raw_data.read(stored)
     text = report.page(results)
     (RESULTS / f"{name}.md").write_text(text)
     print(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,11 +63,6 @@ class Goal:
     bound: str
     measured: str
     met: bool
-
-
-def load(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
 
 
 def counted(results: Mapping[str, Any]) -> list[Job]:

@@ -22,6 +22,7 @@ from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.cost import usage_by_conf
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import Conf, Decision, Objective, Predictor, RecordedAttempt
+from benchmarks import raw_data
 from benchmarks.proof import report, strategies
 from benchmarks.proof.cluster import Cluster, Lab, Memo, Outcome
 from benchmarks.proof.jobs import Job, Kind
@@ -303,19 +304,19 @@ def machine() -> str:
     )
 
 
-def save(results: dict[str, Any], file: Path, home: Path) -> None:
-    """Keep *results* as *file*; beside it every attempt that was run, the oracle's too, and the driver's whole log of
-    each job's first one, so that others can read them with rules of their own."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n")
+def save(results: dict[str, Any], folder: Path, name: str, home: Path) -> None:
+    """Keep *results* under *name* in *folder*; beside them every attempt that was run, the oracle's too, and the
+    driver's whole log of each job's first one, so that others can read them with rules of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    raw_data.write(folder / f"{name}.json.gz", results)
     memo = Memo(home / "attempts.jsonl")
-    with gzip.open(file.with_name(f"{file.stem}-attempts.jsonl.gz"), "wt", encoding="utf-8") as attempts:
+    with gzip.open(folder / f"{name}-attempts.jsonl.gz", "wt", encoding="utf-8") as attempts:
         for job_id, conf, outcome in memo.all():
             attempts.write(json.dumps({"job": job_id, "conf": dict(conf), **_outcome(outcome)}) + "\n")
     first: dict[str, str] = {}
     for job_id, _, outcome in memo.all():
         first.setdefault(job_id, outcome.log)
-    with tarfile.open(file.with_name(f"{file.stem}-logs.tar.xz"), "w:xz") as logs:
+    with tarfile.open(folder / f"{name}-logs.tar.xz", "w:xz") as logs:
         for job_id, log in first.items():
             logs.add(log, f"{job_id.replace(' ', '-')}.log", filter=_nobodys)
 

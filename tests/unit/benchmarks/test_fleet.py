@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -16,6 +15,7 @@ from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEn
 from airflow_autoremed.history.queries import patch_life, write_attempts
 from airflow_autoremed.patching import worth_keeping, worth_promoting
 from airflow_autoremed.types import Brakes, Mode, PatchState
+from benchmarks import raw_data
 from benchmarks.fleet import command, engine, ours, report, world
 from benchmarks.fleet.engine import MEASURES, Tally
 from benchmarks.fleet.strategies import (
@@ -158,19 +158,21 @@ def test_partitions_of_tasks_add_up_to_what_each_task_says(fleet):
 
 
 def test_the_shares_of_a_proof_are_taken_where_there_is_one(tmp_path):
-    assert scarce_in(tmp_path / "proof.json") is None
+    assert scarce_in(tmp_path / "proof.json.gz") is None
     job = {"declared": {HEAP: "1g"}, "oracle": {"conf": {HEAP: "2g"}}}
-    (tmp_path / "proof.json").write_text(json.dumps({"jobs": [job] * 12 + [{"declared": {}}]}))
-    assert scarce_in(tmp_path / "proof.json")[HEAP] == 1.0
+    raw_data.write(tmp_path / "proof.json.gz", {"jobs": [job] * 12 + [{"declared": {}}]})
+    assert scarce_in(tmp_path / "proof.json.gz")[HEAP] == 1.0
     incurable = {"declared": {HEAP: "1g", DRIVER: "1g"}}
-    (tmp_path / "proof.json").write_text(json.dumps({"jobs": [job] * 12 + [incurable] * 30}))
-    assert scarce_in(tmp_path / "proof.json")[HEAP] == 1.0
-    (tmp_path / "proof.json").write_text('{"jobs": "later"}')
-    assert scarce_in(tmp_path / "proof.json") is None
+    raw_data.write(tmp_path / "proof.json.gz", {"jobs": [job] * 12 + [incurable] * 30})
+    assert scarce_in(tmp_path / "proof.json.gz")[HEAP] == 1.0
+    raw_data.write(tmp_path / "proof.json.gz", {"jobs": "later"})
+    assert scarce_in(tmp_path / "proof.json.gz") is None
+    (tmp_path / "proof.json.gz").write_text("no archive")
+    assert scarce_in(tmp_path / "proof.json.gz") is None
 
 
 def test_how_much_too_little_was_declared_is_taken_from_the_proof(tmp_path):
-    assert undersized_in(tmp_path / "proof.json") == ()
+    assert undersized_in(tmp_path / "proof.json.gz") == ()
     heap = {"declared": {HEAP: "1g"}, "oracle": {"conf": {HEAP: "3g"}}}
     partitions = {
         "declared": {HEAP: "1g"},
@@ -178,8 +180,8 @@ def test_how_much_too_little_was_declared_is_taken_from_the_proof(tmp_path):
     }
     refused = {"declared": {HEAP: "300m"}, "oracle": {"conf": {HEAP: "562m"}}}
     none = {"declared": {HEAP: "1g"}}
-    (tmp_path / "proof.json").write_text(json.dumps({"jobs": [heap, partitions, refused, none]}))
-    assert undersized_in(tmp_path / "proof.json") == (3.0,)
+    raw_data.write(tmp_path / "proof.json.gz", {"jobs": [heap, partitions, refused, none]})
+    assert undersized_in(tmp_path / "proof.json.gz") == (3.0,)
 
 
 def test_an_undersized_build_needs_more_than_is_declared_until_somebody_raises_it(fleet):
@@ -236,7 +238,7 @@ def results(fleet, tallies):
 
 def test_the_page_is_made_from_the_json_alone(results, tmp_path):
     command.save(results, tmp_path)
-    stored = json.loads((tmp_path / "fleet.json").read_text())
+    stored = raw_data.read(tmp_path / "fleet.json.gz")
     page = (tmp_path / "fleet.md").read_text()
     assert page == report.render(stored)
     assert "**This is a simulation.**" in page

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from benchmarks import neighbours, overhead, readme
+from benchmarks import neighbours, overhead, raw_data, readme
 from benchmarks.fleet import report as fleet
 from benchmarks.proof import report as proof
 
@@ -15,8 +14,7 @@ AGAIN = "python -m benchmarks.readme renews the README, the benchmark's own comm
 
 
 def stored(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((readme.RESULTS / f"{name}.json").read_text())
-    return found
+    return raw_data.read(readme.RESULTS / f"{name}.json.gz")
 
 
 def page(name: str) -> str:
