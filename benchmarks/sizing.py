@@ -3,7 +3,9 @@
     python benchmarks/sizing.py            # all seven seeds; writes benchmarks/results/sizing.{md,json.gz,png}
     python benchmarks/sizing.py --seeds 1  # a quick look; writes nothing
 
-The protocol is docs/sizing-protocol.md. The data are read from ../shared/data and never copied.
+The protocol is docs/sizing-protocol.md. The data set of github.com/dos-group/sizey is not part of this
+project: put its table of tasks at ``sizey/tasks.csv.gz`` in the directory that ``BENCH_DATA`` names (default:
+``data`` beside this file).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import csv
 import gzip
 import heapq
 import math
+import os
 import platform
 import statistics
 import sys
@@ -31,7 +34,7 @@ from airflow_autoremed.learning.training import FAMILIES, Scaling, calibrate
 from airflow_autoremed.types import AttemptId, Axis, RecordedAttempt
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE.parents[1] / "shared" / "data" / "sizey" / "tasks.csv.gz"
+DATA = Path(os.environ.get("BENCH_DATA", HERE / "data")) / "sizey" / "tasks.csv.gz"
 RESULTS = HERE / "results"
 SEEDS = 7
 GB = 1024**3
@@ -406,7 +409,8 @@ def main() -> None:
     seeds = arguments.parse_args().seeds
     if not DATA.is_file():
         sys.exit(
-            f"{DATA} is not there: the data set of github.com/dos-group/sizey is not part of this project"
+            f"{DATA} is missing: the data set of github.com/dos-group/sizey is not part of this project; "
+            "name the directory that holds sizey/tasks.csv.gz in BENCH_DATA"
         )
     began = time.perf_counter()
     workflows: dict[str, list[Execution]] = defaultdict(list)

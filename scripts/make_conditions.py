@@ -330,7 +330,7 @@ _BEGINNING = 7
 def _words(names: Mapping[str, Any]) -> str:
     """How every name begins: few beginnings, each with its bracket as long as hyperscan likes a literal to be.
 
-    Of shorter ones (``[V2_``) it needs a quarter longer for a log, see ``failures/rarity.py``.
+    Of shorter ones (``[V2_``) it needs a quarter longer for a log, see ``failures/rules/literal_rarity.py``.
     """
     return "\n".join(sorted({name[:_BEGINNING] for name in names})) + "\n"
 

@@ -1,6 +1,6 @@
 """Sees from the lines of a running application that it waits for what it will not get, and makes no progress.
 
-Three misconfigurations out of 74 that were tried hang instead of failing (SPARK.md, section 0). Such an
+Three misconfigurations out of 74 that were tried hang instead of failing (docs/facts-spark.md, section 1). Such an
 application goes on printing that it waits. What it prints besides, as long as it waits, is known; *any other
 line counts as progress*, so that no job is ended that does something this file has not heard of.
 

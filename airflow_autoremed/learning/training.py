@@ -194,7 +194,7 @@ def _absolute_error(head: Head, on: TrainingSet, known: NDArray[np.bool_]) -> fl
 
 
 def _boosting(found: TrainingSet, _: Scaling, seed: int, keep: dict[str, Any]) -> Heads:
-    """Gradient boosting; of failures with P(fail) falling in memory (LEARNING.md: the best of the families)."""
+    """Gradient boosting; of failures with P(fail) falling in memory (docs/facts-learning.md: the best of the families)."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     common: dict[str, Any] = {

@@ -14,7 +14,7 @@ from airflow_autoremed.types import Classification, Conf, Limits, PastAttempt
 
 REAL_STEP = 1.2
 """Less than this factor over what failed is not worth a try: near the limit an OOM is not deterministic
-(SPARK.md, section 0), and the next failure would be the same."""
+(docs/facts-spark.md, section 1), and the next failure would be the same."""
 
 
 @dataclass

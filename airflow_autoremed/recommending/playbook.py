@@ -1,8 +1,8 @@
 """The playbook: per category which settings change, which way, by how much. It needs no history and no model.
 
-Every play grows from what failed, by cause, to a value that has not failed yet. The figures are the facts of
-SPARK.md: a margin of at least 1.5 over what failed, because near the limit an OOM is not deterministic, and at
-least 1 GiB more for small heaps, of which Spark itself reserves 300 MiB.
+Every play grows from what failed, by cause, to a value that has not failed yet. The figures come from
+docs/facts-spark.md: a margin of at least 1.5 over what failed, because near the limit an OOM is not deterministic, and
+at least 1 GiB more for small heaps, of which Spark itself reserves 300 MiB.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Right-sizing: a smaller configuration for tasks that never come near theirs.
 
-The published finding is that requested executor memory was about four times the peak that was used (see DESIGN.md).
+The published finding is that requested executor memory was about four times the peak that was used (docs/facts-learning.md).
 What is proposed is the smallest size with a margin over the largest peak ever measured; a model that knows the task
 may only make it larger. Peaks of heap are of a garbage-collected heap, which fills what it is given: they overstate
 what is needed, never the other way round.
@@ -20,7 +20,7 @@ from airflow_autoremed.types import Axis, Conf, Objective, Predictor, Question, 
 
 MARGIN = 1.3
 """Over the largest peak. With 1.1 and a doubling after a failure, 66 of 7,307 tasks failed in the project's own
-measurement on public data (LEARNING.md); here a failure costs trust, too."""
+measurement on public data (docs/facts-learning.md); here a failure costs trust, too."""
 WORTH_IT = 0.75
 """A proposal that is larger than this share of what is declared is not worth the change."""
 LEAST_RUNS = 5

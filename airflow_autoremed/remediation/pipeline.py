@@ -34,7 +34,7 @@ Evidence = Iterable[tuple[Source, str]]
 
 
 class Tap(Protocol):
-    """What was kept of the attempt's log while it streamed (:class:`airflow_autoremed.failures.LogTap`)."""
+    """What was kept of the attempt's log while it streamed (:class:`airflow_autoremed.failures.matching.log_tap.LogTap`)."""
 
     def classify(self, more: Evidence) -> Classification: ...
 

@@ -4,7 +4,7 @@ What it decides is decided by the product's code: :func:`airflow_autoremed.remed
 optimiser), :mod:`airflow_autoremed.patching` (making and applying patches, promotion, keeping, expiry, brakes) and
 :mod:`airflow_autoremed.learning` (training, audits, registry). This module only keeps the books that the product keeps
 in its database, in memory and on simulated days: a year of transactions would take hours. A test holds the books
-against the real store (``tests/unit/test_fleet_benchmark.py``).
+against the real store (``tests/unit/benchmarks/test_fleet.py``).
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from airflow_autoremed.types import (
 from benchmarks.fleet.world import CATEGORY, LARGEST_CONTAINER, RETRIES, TEMPLATES, Ending, Task
 
 _RECENT = 50
-"""Attempts that a task's record is made of (``history/patches.py``)."""
+"""Attempts that a task's record is made of (``history/queries/patch_life.py``)."""
 _WINDOW = 39
-"""Attempts that a model is told of (``airflow/insights.py``)."""
+"""Attempts that a model is told of (``airflow/attempt/model_question.py``)."""
 _DAY = 86_400.0
 PAUSED = "Remediation pauses"
 
@@ -110,7 +110,7 @@ class Outcomes:
 
 @dataclass
 class Running:
-    """The present try, as ``airflow/lifecycle.py`` has it."""
+    """The present try, as ``airflow/attempt/lifecycle.py`` has it."""
 
     attempt: AttemptId
     baseline: Conf
@@ -258,7 +258,7 @@ class Product:
         return cause
 
     def _insight(self, task: Task, running: Running, ending: Ending, cause: Classification) -> Insight | None:
-        """As ``airflow/insights.py`` does: no model, or none that has a say."""
+        """As ``airflow/attempt/model_question.py`` does: no model, or none that has a say."""
         if self.predictor is None or cause.restartable is Restartable.NO:
             return None
         if not (cause.memory_configuration or cause.category == UNKNOWN):
@@ -344,7 +344,7 @@ class Product:
     def _settle(
         self, task: Task, books: Books, running: Running, row: Row, ending: Ending, category: str | None
     ) -> None:
-        """What ``history/patches.py`` does with the patch of a try that ended."""
+        """What ``history/queries/patch_life.py`` does with the patch of a try that ended."""
         now = _moment(task.started_at(running.day, running.attempt.try_number) + ending.duration_s)
         row.last_used = now
         for_it = not ending.succeeded and category == row.category

@@ -33,7 +33,7 @@ FAIL_FAST = frozenset(
 )
 """What a list of exception names can tell: AnalysisException (also of missing tables and paths), ClassNotFoundException
 and ModuleNotFoundError, AccessDenied and AuthenticationException. Generous: of the project's real failures only 31 of
-71 had the decisive line in the exception that Airflow sees (SPARK.md); here the rules see the true cause always."""
+71 had the decisive line in the exception that Airflow sees (docs/facts-spark.md); here the rules see the true cause always."""
 
 
 @dataclass(frozen=True)

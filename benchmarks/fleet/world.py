@@ -13,7 +13,7 @@ What is measured, and what is assumed:
   sensitivity part only; the default is the catalogue as it is said to be, see :class:`Rates`.
 - *measured* by the proof (``benchmarks/results/proof.json.gz``): which setting is the scarce one, and how many times what is
   declared a job needs that declares too little: among real jobs on a real cluster, of the project's own writing.
-- *measured by the project* (SPARK.md): near the limit an OOM is not deterministic; a process that a container's limit
+- *measured by the project* (docs/facts-spark.md): near the limit an OOM is not deterministic; a process that a container's limit
   killed leaves no peak, an exhausted heap one just below its size; a larger container than the largest is not granted.
 - *the mix of causes* inside "transient" and "incurable": the counts of the project's open labelled failures. They are
   counts of public questions, not of failures in production: *assumed* to be alike.

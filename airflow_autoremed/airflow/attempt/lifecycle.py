@@ -113,7 +113,9 @@ _running: dict[AttemptId, RunningAttempt] = {}
 def before_execute(context: Mapping[str, Any], options: Options) -> None:
     """Apply the patch that the last try left, and tap the log of this one. Doing it again changes nothing."""
     ti = context["ti"]
-    operator = ti.task  # not context["task"], which Airflow 3.0 leaves unrendered (AIRFLOW.md, trap C)
+    operator = (
+        ti.task
+    )  # not context["task"], which Airflow 3.0 leaves unrendered (docs/facts-airflow.md, trap C)
     platform = find_platform(operator)
     attempt = attempt_id(ti)
     mode = options.effective_mode()

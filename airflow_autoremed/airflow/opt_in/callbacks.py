@@ -2,7 +2,7 @@
 
 On any other task than one that launches Spark they do nothing. ``on_retry`` and ``on_failure`` do no store I/O
 when they run in the Dag processor (a dead worker), where it would block the parsing of the whole file, and never
-touch Airflow's task state store, which fails there (AIRFLOW.md, traps A and B).
+touch Airflow's task state store, which fails there (docs/facts-airflow.md, traps A and B).
 
 Callbacks alone cannot skip retries: Airflow asks them when the state is decided already. Use ``remediate(task)``
 for tasks that shall be stopped when they are doomed.

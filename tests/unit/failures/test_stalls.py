@@ -40,7 +40,7 @@ KILLED = "AirflowException: Cannot execute: spark-submit --master spark://m:7077
 
 
 def dead(number: int, code: int = 1) -> list[str]:
-    """What a standalone driver prints when an executor ends at its start (SPARK.md's lab, Spark 4.1.1)."""
+    """What a standalone driver prints when an executor ends at its start (measured with Spark 4.1.1)."""
     return [
         f"26/11/24 10:00:00 INFO StandaloneSchedulerBackend$StandaloneDriverEndpoint: Registered executor NettyRpcEndpointRef(spark-client://Executor) (127.0.0.1:57254) with ID {number}, ResourceProfileId 0",
         "26/11/24 10:00:00 WARN TransportChannelHandler: Exception in connection from /127.0.0.1:60406",
