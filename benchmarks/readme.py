@@ -1,6 +1,7 @@
-"""The figures of the README, from the stored results: between marks, so that a test can say whether they are the same.
+"""The figures of ``README.md`` and ``docs/results.md``, from the stored results: between marks, so that a test can say
+whether they are the same.
 
-python -m benchmarks.readme     # renew them
+python -m benchmarks.readme     # renew both
 """
 
 from __future__ import annotations
@@ -21,15 +22,49 @@ from benchmarks.proof import report as proof
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-_PAID = (
-    ("parse a file, 1 task, remediate()", "a Dag file with one task parses {} longer"),
-    (overhead.FIRST_TRY, "a try that succeeds takes {} longer"),
-    ("a decision without a model, cold", "a decision about a failure takes {}"),
-    ("a decision with a model, cold", "with a trained model {}"),
-    ("memory that a failing try adds, with a model", "and then {} more memory"),
-    ("log tap", "the log passes at {}"),
-)
-"""Measures of the overhead, and how they are said."""
+_NAMES = {
+    "blind retry x3": "plain retry",
+    "double everything": "double all memory on each retry",
+    "double executor memory": "double executor memory on each retry",
+    "declared x try": "declared memory x number of the try",
+    "ours": "**airflow-autoremed**",
+    "ours with a model": "airflow-autoremed with a trained model",
+    "oracle": "optimum (knows what each job needs)",
+}
+"""Strategies whose names in the benchmarks a newcomer would not understand."""
+_OVERHEAD = {
+    "parse a file, 1 task, remediate()": "parsing a Dag file with one task takes longer by",
+    overhead.FIRST_TRY: "an attempt that succeeds takes longer by",
+    "a decision without a model, cold": "a decision about a failure takes",
+    "a decision with a model, cold": "a decision with a trained model takes",
+    "memory that a failing try adds, with a model": "a decision with a trained model adds memory of",
+    "log tap": "throughput of the log matcher",
+}
+"""Measures of the overhead, in plain words."""
+
+
+def _name(strategy: str) -> str:
+    return _NAMES.get(strategy, strategy)
+
+
+def summary_figures(results: Mapping[str, Any]) -> str:
+    """The four rows of the README."""
+    jobs = proof.counted(results)
+    best = proof.oracle(jobs)
+    rows = [*(proof.measure(jobs, name) for name in (proof.BLIND, "double everything", "ours")), best]
+    lines = [
+        f"{len(jobs)} real Spark jobs that failed, {best.curable} of which a configuration can heal "
+        f"(`{results['command']}`, {results['date'][:10]}):",
+        "",
+        "| strategy | jobs healed | GiB-hours vs. optimum | wasted retries |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {_name(each.strategy)} | {proof.share_of(each.healed_last, each.curable)} "
+        f"| {each.gib_seconds / best.gib_seconds:.2f} | {each.retries_in_vain} |"
+        for each in rows
+    ]
+    return "\n".join(lines)
 
 
 def proof_figures(results: Mapping[str, Any]) -> str:
@@ -39,14 +74,15 @@ def proof_figures(results: Mapping[str, Any]) -> str:
     names = [name for name in proof.strategies_of(results) if name not in left_out]
     blind, best = proof.measure(jobs, proof.BLIND), proof.oracle(jobs)
     lines = [
-        f"{len(jobs)} real Spark jobs that failed, the same for every strategy and with the same number of tries "
-        f"(`{results['command']}`, {results['date'][:10]}, [whole result](benchmarks/results/proof.md)):",
+        f"{len(jobs)} real Spark jobs that failed; every strategy had the same jobs and the same number of attempts "
+        f"(`{results['command']}`, {results['date'][:10]}, [all tables](../benchmarks/results/proof.md)):",
         "",
-        "| strategy | healed by the 1st retry | by the last | memory held / blind | / oracle | retries in vain |",
+        "| strategy | healed by the first retry | healed by the last retry | GiB-hours vs. plain retry "
+        "| GiB-hours vs. optimum | wasted retries |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {each.strategy} | {proof.share_of(each.healed_first, each.curable)} "
+        f"| {_name(each.strategy)} | {proof.share_of(each.healed_first, each.curable)} "
         f"| {proof.share_of(each.healed_last, each.curable)} "
         f"| {each.gib_seconds / blind.gib_seconds:.2f} | {each.gib_seconds / best.gib_seconds:.2f} "
         f"| {each.retries_in_vain} |"
@@ -56,70 +92,81 @@ def proof_figures(results: Mapping[str, Any]) -> str:
 
 
 def overhead_figures(results: Mapping[str, Any]) -> str:
-    """What it costs, in a sentence."""
+    """What the plugin costs, as a table."""
     found = {figure.what: figure for figure in overhead.figures(dict(results))}
-    parts = [
-        text.format(f"{found[what].measured:.0f} {found[what].unit}") for what, text in _PAID if what in found
+    lines = [
+        f"Medians on {results['machine'].split(',')[0]} (`python benchmarks/overhead.py`, {results['date'][:10]}, "
+        "[distributions and targets](../benchmarks/results/overhead.md)):",
+        "",
+        "| what | measured |",
+        "|---|---|",
     ]
-    said = "; ".join(parts)
-    return (
-        f"What it costs to have it (medians on {results['machine'].split(',')[0]}, `python benchmarks/overhead.py`, "
-        f"{results['date'][:10]}, [whole result](benchmarks/results/overhead.md)): {said}."
-    )
+    lines += [
+        f"| {text} | {found[what].measured:.0f} {found[what].unit} |"
+        for what, text in _OVERHEAD.items()
+        if what in found
+    ]
+    return "\n".join(lines)
 
 
 def fleet_figures(results: Mapping[str, Any]) -> str:
-    """A simulated year, in a sentence."""
+    """A simulated year, as a table."""
     found = dict(results)
-
-    def told(name: str) -> str:
+    world = found["world"]
+    lines = [
+        f"A *simulation*: {world['tasks']:,} tasks over {world['days']} days, assuming that "
+        f"{found['rates']['unclassified']:.0%} of the causes match no rule (`{found['command']}`, {found['date']}, "
+        "[all assumptions, and the curves](../benchmarks/results/fleet.md)). Healed: of the failures that something cures.",
+        "",
+        "| strategy | failures healed | GiB-hours vs. optimum |",
+        "|---|---|---|",
+    ]
+    for name in (BLIND, "double everything", OURS):
         healed = fleet.share(fleet.total(found, name, "healed"), fleet.total(found, name, "needy"))
         cost = fleet.total(found, name, "cost") / fleet.total(found, ORACLE, "cost")
-        return f"{healed:.0%} at {cost:.2f}"
-
-    world = found["world"]
-    return (
-        f"In a *simulated* year of {world['tasks']:,} tasks (`{found['command']}`, {found['date']}, "
-        "[what is assumed, and the curves](benchmarks/results/fleet.md)) this heals, of the failures that something "
-        f"cures, and holds, in GiB-hours relative to an oracle: blind retry {told(BLIND)}, double everything "
-        f"{told('double everything')}, ours {told(OURS)}; assumed is that no rule recognises "
-        f"{found['rates']['unclassified']:.0%} of the causes."
-    )
+        shown = _NAMES["ours"] if name == OURS else _name(name)
+        lines.append(f"| {shown} | {healed:.0%} | {cost:.2f} |")
+    return "\n".join(lines)
 
 
-SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "proof": proof_figures,
-    "overhead": overhead_figures,
-    "fleet": fleet_figures,
+Figures = Callable[[Mapping[str, Any]], str]
+
+SECTIONS: Mapping[str, Mapping[str, tuple[str, Figures]]] = {
+    "README.md": {"summary": ("proof", summary_figures)},
+    "docs/results.md": {
+        "proof": ("proof", proof_figures),
+        "overhead": ("overhead", overhead_figures),
+        "fleet": ("fleet", fleet_figures),
+    },
 }
-"""What stands between the marks of a name, from the stored result of that name."""
+"""Per page and mark: the stored result, and what stands between the marks."""
 
 
-def with_figures(readme: str, name: str, figures: str) -> str:
-    """*readme* with what stands between the marks of *name* replaced.
+def with_figures(page: str, name: str, figures: str) -> str:
+    """*page* with what stands between the marks of *name* replaced.
 
     :raises ValueError: when the marks are not there.
     """
     begin, end = f"<!-- figures: {name} -->", f"<!-- /figures: {name} -->"
-    if begin not in readme or end not in readme:
-        raise ValueError(f"README.md has no {begin} ... {end}")
+    if begin not in page or end not in page:
+        raise ValueError(f"the page has no {begin} ... {end}")
     return re.sub(
-        f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{figures}\n{end}", readme, flags=re.S
+        f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{figures}\n{end}", page, flags=re.S
     )
 
 
-def renewed(readme: str) -> str:
-    """*readme* with every figure from the stored results."""
-    for name, figures in SECTIONS.items():
-        results = raw_data.read(RESULTS / f"{name}.json.gz")
-        readme = with_figures(readme, name, figures(results))
-    return readme
+def renewed(page: str, text: str) -> str:
+    """*text* of *page* (a key of :data:`SECTIONS`) with every figure from the stored results."""
+    for mark, (name, figures) in SECTIONS[page].items():
+        text = with_figures(text, mark, figures(raw_data.read(RESULTS / f"{name}.json.gz")))
+    return text
 
 
 def write() -> None:
-    """Renew the README."""
-    file = ROOT / "README.md"
-    file.write_text(renewed(file.read_text(encoding="utf-8")), encoding="utf-8")
+    """Renew both pages."""
+    for page in SECTIONS:
+        file = ROOT / page
+        file.write_text(renewed(page, file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
