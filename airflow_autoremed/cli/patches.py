@@ -19,6 +19,7 @@ from airflow_autoremed.cli.history import (
     safe_text,
     shown_time,
 )
+from airflow_autoremed.history.attempt_records import name_of
 from airflow_autoremed.history.stored import StoredPatch
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, PatchState
 
@@ -106,12 +107,17 @@ def revoke(
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
     store_url: StoreOption = None,
 ) -> None:
-    """Take a patch back: coming runs begin as their author declares."""
+    """Take a patch back: coming attempts start as their author declares."""
     with opened(store_url) as store:
         row = _only(store.find_patches(key), key)
         if not store.end_patch(row.key, PatchState.REVOKED, who=getpass.getuser(), why=why):
             fail(f"Patch {row.key[:_SHORT]} is {row.state.value} already.", _NOT_FOUND)
-    Console().print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)} is revoked."), soft_wrap=True)
+        running = store.running_with(row.key)
+    console = Console()
+    console.print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)} is revoked."), soft_wrap=True)
+    console.print("Attempts that start from now on run as declared.", soft_wrap=True)
+    for attempt in running:
+        console.print(safe_text(f"Not reached, it runs with it now: {name_of(attempt)}"), soft_wrap=True)
 
 
 def _only(rows: list[StoredPatch], key: str) -> StoredPatch:

@@ -7,6 +7,7 @@ Loaded in every attempt, so these are named tuples, which are made faster than d
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -101,6 +102,11 @@ class AirflowAttempt(NamedTuple):
     ended_at: datetime | None = None
     duration_s: float | None = None
     gib_seconds: float | None = None
+
+
+def previous(attempt: AttemptId) -> AttemptId:
+    """The try right before *attempt* of the same task instance."""
+    return replace(attempt, try_number=attempt.try_number - 1)
 
 
 def name_of(attempt: AttemptId) -> str:

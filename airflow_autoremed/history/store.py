@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -25,6 +24,7 @@ from airflow_autoremed.history.attempt_records import (
     AttemptStart,
     Promotion,
     StoreError,
+    previous,
 )
 from airflow_autoremed.history.db import row_keys, schema_version
 from airflow_autoremed.types import (
@@ -146,7 +146,7 @@ class Store:
             return None
         from airflow_autoremed.history.queries import read_attempts
 
-        return self._read(read_attempts.started_without_end, _previous(attempt), max_tries)
+        return self._read(read_attempts.started_without_end, previous(attempt), max_tries)
 
     def decision_before(self, attempt: AttemptId) -> StoredDecision | None:
         """What was decided about the try right before *attempt*; ``None`` when nothing was."""
@@ -154,7 +154,7 @@ class Store:
             return None
         from airflow_autoremed.history.queries import read_attempts
 
-        return self._read(read_attempts.decision, _previous(attempt))
+        return self._read(read_attempts.decision, previous(attempt))
 
     def outcome(self, attempt: AttemptId) -> bool | None:
         """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
@@ -345,11 +345,6 @@ class Store:
         self._hanging = None
         if database is not None:
             database.forget()
-
-
-def _previous(attempt: AttemptId) -> AttemptId:
-    """The try right before *attempt* of the same task instance."""
-    return replace(attempt, try_number=attempt.try_number - 1)
 
 
 def _what_went_wrong(error: Exception) -> str:

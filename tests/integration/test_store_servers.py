@@ -17,16 +17,19 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from airflow_autoremed.history import Store, StoreError, export, migrations, prune
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart, Judge, Promotion
 from airflow_autoremed.history.db import schema_state, schema_version
 from airflow_autoremed.history.db.engine import make_engine
 from airflow_autoremed.history.db.schema_state import State
 from airflow_autoremed.history.opening import open_database
-from airflow_autoremed.types import Action, AttemptId, Ceilings, Mode
+from airflow_autoremed.types import Action, AttemptId, Ceilings, Mode, PatchRules, PatchState, TaskRecord
 from tests.integration.servers import Door, Server, mariadb, postgres
 from tests.support import stores
 from tests.unit.history import test_store as on_sqlite
 from tests.unit.history.test_migrations import alembic_version, differences, state
 from tests.unit.history.test_store import (
+    DECLARED,
+    GROWN,
     NOON,
     TRY_1,
     TRY_2,
@@ -57,6 +60,11 @@ for _name in (
     "test_a_closed_store_can_be_used_again",
     "test_a_forked_process_opens_connections_of_its_own",
     "test_a_name_that_no_column_can_hold_is_a_store_error",
+    "test_a_try_that_started_and_never_ended_is_known_to_the_next_one_with_what_it_ran_with",
+    "test_a_try_that_was_ended_from_outside_counts_for_nothing_but_is_shown",
+    "test_a_try_without_a_patch_gives_back_the_memory_that_was_granted_to_it",
+    "test_a_patch_that_was_revoked_between_two_tries_is_not_handed_to_the_next_one",
+    "test_attempts_that_run_with_a_patch_are_named_until_they_end",
 ):
     globals()[_name] = getattr(on_sqlite, _name)
 
@@ -314,6 +322,46 @@ def test_a_store_never_holds_more_than_two_connections(url: str, server: Server)
         thread.join(60)
     store.close()
     assert 1 <= max(seen) <= 2
+
+
+def heal(url: str, run_id: str, judge: Judge) -> list[str]:
+    """One task instance fails, is patched, and succeeds; what the store said of its patch."""
+    store = Store(url, deadline_s=20)
+    first = replace(TRY_1, run_id=run_id)
+    second = replace(first, try_number=2)
+    begin(store, first)
+    decide(store, first, remediation(first), mode=Mode.ACT)
+    end(store, first, succeeded=False)
+    key = store.patch_key(patch_for(first))
+    start = AttemptStart(second, DECLARED, GROWN, "SparkSubmitOperator", NOON, patched=True, patch_key=key)
+    store.record(second, start=start)
+    return store.record(
+        second, start=start, end=AttemptEnd(True, NOON), promotion=Promotion(PatchRules(), judge)
+    )
+
+
+def test_of_two_patches_promoted_at_once_one_is_in_force_and_revoking_it_leaves_none(
+    url: str, store: Store
+) -> None:
+    """Two runs of a task heal in the same moment: each finds no other patch in force while it decides."""
+    together = threading.Barrier(2)
+
+    def judge(what: str, record: TaskRecord) -> tuple[bool, str]:
+        together.wait(30)
+        return True, "it pays"
+
+    said: list[list[str]] = []
+    runs = [threading.Thread(target=lambda run=run: said.append(heal(url, run, judge))) for run in ("a", "b")]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+
+    assert [len(sentences) for sentences in said] == [1, 1]
+    (promoted,) = store.patches(10, in_force_only=True)
+    assert sorted(row.state for row in store.patches(10)) == [PatchState.PROMOTED, PatchState.SUPERSEDED]
+    assert store.end_patch(promoted.key, PatchState.REVOKED, who="me", why="too large")
+    assert store.promoted_patch(replace(TRY_1, run_id="c"), "") is None
 
 
 # ------------------------------------------------------------------------------------------------ faults

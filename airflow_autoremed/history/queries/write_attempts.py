@@ -16,12 +16,13 @@ from airflow_autoremed.history.attempt_records import (
     AttemptEnd,
     AttemptRecord,
     AttemptStart,
+    previous,
 )
 from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.types import AttemptId
 
-_RELEASE = text("DELETE FROM autoremed_grants WHERE autoremed_grants.key = :key")
+_RELEASE = text("DELETE FROM autoremed_grants WHERE autoremed_grants.key IN (:key, :before)")
 
 
 def record(connection: Connection, deployment: str, found: AttemptRecord) -> list[str]:
@@ -64,9 +65,12 @@ def _start(connection: Connection, deployment: str, started: AttemptStart) -> No
         from airflow_autoremed.history.queries import patch_life
 
         patch_life.applied(connection, started.patch_key, started.attempt)
-    elif started.attempt.try_number > 1:
-        # The try before took the memory for it that its patch asked for, and the patch was not applied.
-        connection.execute(_RELEASE, {"key": row["key"]})
+    if started.attempt.try_number > 1:
+        # The try before is over, even if nobody recorded its end. It took memory for this one, which a patch that was
+        # not applied does not need.
+        before = row_keys.attempt_key(deployment, previous(started.attempt))
+        mine = before if started.patched else row["key"]
+        connection.execute(_RELEASE, {"key": mine, "before": before})
 
 
 def _decision(
@@ -109,7 +113,7 @@ def _decision(
 def _end(connection: Connection, deployment: str, attempt: AttemptId, ended: AttemptEnd) -> None:
     """*attempt* ended, and gives back the memory that it was granted."""
     key = row_keys.attempt_key(deployment, attempt)
-    connection.execute(_RELEASE, {"key": key})
+    connection.execute(_RELEASE, {"key": key, "before": key})
     if ended.succeeded is None:
         known = identity(deployment, attempt)
         row = known | {"interrupted_at": encoding.to_text(ended.ended_at)}

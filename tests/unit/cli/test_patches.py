@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 
 import pytest
 from typer.testing import CliRunner
 
 from airflow_autoremed import remediate
 from airflow_autoremed.cli.main import app
+from airflow_autoremed.history import Store
+from airflow_autoremed.history.attempt_records import AttemptStart
+from airflow_autoremed.types import AttemptId
 from tests.support.tasks import HEAP_OOM, TaskInstance, forget
 from tests.unit.airflow.opt_in.test_ways_in import memory_of
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
 @pytest.fixture
@@ -58,6 +64,22 @@ def test_a_revoked_patch_is_no_longer_used(promoted, run):
     assert "is revoked already" in again.stderr
     forget()
     assert memory_of(TaskInstance(promoted, run_id="today").run().argv) == "1g"
+
+
+def test_revoking_says_whom_it_reaches_and_whom_it_does_not(spark_submit, spark_task, airflow_home, run):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")), run_id="today")
+    ti.run()
+    (patch,) = json.loads(run("list", "--all", "--format", "json").stdout)
+    running = AttemptId("shop", "today", "daily", -1, 2)
+    conf = {"spark.executor.memory": "2g"}
+    start = AttemptStart(running, {}, conf, "SparkSubmitOperator", NOON, patched=True, patch_key=patch["key"])
+    Store(f"sqlite:///{airflow_home}/autoremed.db").record(running, start=start)
+
+    said = run("revoke", patch["key"], "--why", "too large").stdout
+
+    assert "Attempts that start from now on run as declared." in said
+    assert "Not reached, it runs with it now: shop.daily today try 2" in said
 
 
 def test_an_unknown_key_says_where_to_look(promoted, run):

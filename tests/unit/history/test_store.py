@@ -498,3 +498,51 @@ def test_the_state_of_a_patch_is_found_by_its_key(store: Store) -> None:
     assert store.end_patch(key, PatchState.REVOKED, who="me", why="too large")
     assert store.patch_state(key) is PatchState.REVOKED
     assert store.patch_state("0" * 64) is None
+
+
+def test_a_patch_that_was_revoked_between_two_tries_is_not_handed_to_the_next_one(store: Store) -> None:
+    begin(store, TRY_1)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    store.end_patch(store.patch_key(patch_for(TRY_1)), PatchState.REVOKED, who="me", why="too large")
+
+    decision = store.decision_before(TRY_2)
+
+    assert decision is not None
+    assert (decision.action, decision.patch) == (Action.REMEDIATE, None)
+    assert decision.patch_state is PatchState.REVOKED
+
+
+def test_another_deployment_can_neither_see_nor_end_a_patch(url: str, store: Store) -> None:
+    begin(store, TRY_1)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    key, theirs = store.patch_key(patch_for(TRY_1)), Store(url, deployment="theirs")
+
+    assert theirs.patch_state(key) is None
+    assert not theirs.end_patch(key, PatchState.REVOKED, who="them", why="theirs")
+    assert store.patch_state(key) is PatchState.PROPOSED
+
+
+def test_attempts_that_run_with_a_patch_are_named_until_they_end(store: Store) -> None:
+    begin(store, TRY_1)
+    decide(store, TRY_1, remediation(), mode=Mode.ACT)
+    key = store.patch_key(patch_for(TRY_1))
+    patched = AttemptStart(TRY_2, DECLARED, GROWN, "SparkSubmitOperator", NOON, patched=True, patch_key=key)
+
+    assert store.running_with(key) == []
+    store.record(TRY_2, start=patched)
+    assert store.running_with(key) == [TRY_2]
+    store.record(TRY_2, start=patched, end=AttemptEnd(True, NOON))
+    assert store.running_with(key) == []
+
+
+@pytest.mark.parametrize("patched", [True, False])
+def test_memory_is_given_back_at_the_latest_when_the_next_try_starts(store: Store, patched: bool) -> None:
+    """Try 2 was lost with its worker: nobody recorded its end. A try 3 that runs patched keeps its own grant."""
+    ceilings, half = Ceilings(max_extra_memory=2 * 1024**3), 1024**3
+    third, other = replace(TRY_2, try_number=3), replace(TRY_2, run_id="manual__2")
+    for attempt in (TRY_2, third):
+        assert store.grant(attempt, half, held_s=3600, ceilings=ceilings) is None
+    begin(store, third, patched=patched)
+    assert store.grant(other, half, held_s=3600, ceilings=ceilings) is None
+    refused = store.grant(replace(other, run_id="manual__3"), half, held_s=3600, ceilings=ceilings)
+    assert (refused is not None) is patched
