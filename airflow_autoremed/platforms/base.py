@@ -34,6 +34,8 @@ class Platform(ABC):
     """As it stands in the history, such as ``spark_submit``."""
     run_attributes: ClassVar[tuple[str, ...]] = ()
     """Where the operator keeps the id of its run: the first of these that holds one."""
+    has_own_sizes: ClassVar[bool] = False
+    """Whether the service, or its cluster, has sizes of its own for what the task does not declare."""
     in_process: ClassVar[bool] = False
     """Whether the job's own Python code runs in the worker's process, so that its exceptions are the job's. Of any
     other operator a ``KeyError`` says nothing about the job."""
@@ -52,6 +54,11 @@ class Platform(ABC):
         What the operator holds is replaced, not changed in place: the author's objects may be shared by other tasks.
         Afterwards :meth:`read_conf` gives the changed configuration. Writing the same twice changes nothing.
         """
+
+    def unseen(self, operator: Any) -> frozenset[str]:
+        """Settings that hold for the run and whose value cannot be seen from here: a change could undercut it, so
+        none is to be made. Those that the task itself declares are never among them."""
+        return hidden_sizes(self.read_conf(operator)) if self.has_own_sizes else frozenset()
 
     def job(self, operator: Any) -> dict[str, str]:
         """What the application is known by, such as its path and class: another one is another job."""
@@ -172,6 +179,20 @@ def text(value: Any) -> str:
 def flat(conf: Mapping[Any, Any] | None) -> dict[str, str]:
     """A configuration with texts for keys and values; a key without a value is not set."""
     return {str(key): text(value) for key, value in (conf or {}).items() if value is not None}
+
+
+SIZES = frozenset(key for key, spec in PATCHABLE.items() if spec.footprint or key.endswith("Options"))
+"""Settings of memory, and of JVMs, for which services and administrators have defaults of their own."""
+
+
+def hidden_sizes(declared: Conf) -> frozenset[str]:
+    """What a service decides where a task declares no more than this: the heap of a role and what goes with it, and
+    JVM options. Beside a declared heap, Spark's own share for overhead holds."""
+    hidden = {key for key in SIZES if key.endswith("Options")}
+    for role in ("driver", "executor"):
+        if f"spark.{role}.memory" not in declared:
+            hidden |= {key for key in SIZES if key.startswith((f"spark.{role}.", f"spark.yarn.{role}."))}
+    return frozenset(hidden - set(declared))
 
 
 def replace_method(operator: Any, name: str, method: Any) -> None:

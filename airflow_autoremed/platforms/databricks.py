@@ -31,6 +31,7 @@ class DatabricksSubmitRunPlatform(Platform):
     """``DatabricksSubmitRunOperator``, whose run is told as ``json``, as arguments, or both (arguments win)."""
 
     name = "databricks_submit_run"
+    has_own_sizes = True
     run_attributes = ("run_id",)
 
     def read_conf(self, operator: Any) -> dict[str, str]:
@@ -94,6 +95,7 @@ class DatabricksTaskPlatform(Platform):
     """``DatabricksNotebookOperator`` and ``DatabricksTaskOperator``, outside of a workflow task group."""
 
     name = "databricks_task"
+    has_own_sizes = True
     run_attributes = ("databricks_run_id",)
     work: ClassVar[tuple[str, ...]] = ("notebook_path", "task_config")
 

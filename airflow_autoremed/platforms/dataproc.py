@@ -30,6 +30,7 @@ class DataprocJobPlatform(Platform):
     """``DataprocSubmitJobOperator``."""
 
     name = "dataproc_job"
+    has_own_sizes = True
 
     def read_conf(self, operator: Any) -> dict[str, str]:
         """The properties of the job, of whichever of Spark's kinds it is."""
@@ -98,6 +99,7 @@ class DataprocBatchPlatform(Platform):
     """``DataprocCreateBatchOperator``: Serverless for Spark, which allows certain sizes of memory per core."""
 
     name = "dataproc_batch"
+    has_own_sizes = True
 
     def read_conf(self, operator: Any) -> dict[str, str]:
         """``runtime_config.properties`` of the batch."""

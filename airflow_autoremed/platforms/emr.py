@@ -38,6 +38,7 @@ class EmrStepsPlatform(Platform):
     """``EmrAddStepsOperator``. All Spark steps of an operator are taken for one job: a change is made to each."""
 
     name = "emr_steps"
+    has_own_sizes = True
     run_attributes = (_STEP_IDS,)
 
     def read_conf(self, operator: Any) -> dict[str, str]:
@@ -214,6 +215,7 @@ class EmrServerlessPlatform(_WithParameters):
     """``EmrServerlessStartJobOperator``. Sizes of workers follow from memory and cores; AWS allows certain pairs."""
 
     name = "emr_serverless"
+    has_own_sizes = True
     run_attributes = ("job_id",)
     driver = "sparkSubmit"
 
@@ -250,6 +252,7 @@ class EmrContainerPlatform(_WithParameters):
     """``EmrContainerOperator``: EMR on EKS."""
 
     name = "emr_containers"
+    has_own_sizes = True
     run_attributes = ("job_id",)
     driver = "sparkSubmitJobDriver"
 

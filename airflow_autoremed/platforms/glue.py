@@ -33,20 +33,26 @@ class GluePlatform(Platform):
     """Read, write and ask about a ``GlueJobOperator``."""
 
     name = "glue"
+    has_own_sizes = True
     run_attributes = ("_job_run_id",)
 
     def read_conf(self, operator: Any) -> dict[str, str]:
         """``--conf``, and the heap that the worker type stands for."""
         conf = arguments.read(self._words(operator))
-        heap = _HEAPS.get(str((operator.run_job_kwargs or {}).get("WorkerType")))
+        heap = self._heap(operator)
         if heap is not None:
             conf |= dict.fromkeys(_MEMORY, f"{heap}g")
         return conf
 
+    def unseen(self, operator: Any) -> frozenset[str]:
+        """Where the worker type is known, memory is: more of any is a larger worker."""
+        known = (*_MEMORY, *_IGNORED) if self._heap(operator) is not None else ()
+        return super().unseen(operator) - set(known)
+
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
         """The next worker type with as much memory as *changes* ask for; the rest to ``--conf``."""
         declared = operator.run_job_kwargs or {}
-        heap = _HEAPS.get(str(declared.get("WorkerType")))
+        heap = self._heap(operator)
         left = dict(changes)
         if heap is not None:
             wanted = max(
@@ -114,6 +120,10 @@ class GluePlatform(Platform):
         announce()
         operator.on_kill()
         return True
+
+    @staticmethod
+    def _heap(operator: Any) -> int | None:
+        return _HEAPS.get(str((operator.run_job_kwargs or {}).get("WorkerType")))
 
     @staticmethod
     def _words(operator: Any) -> list[str]:

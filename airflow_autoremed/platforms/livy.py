@@ -23,6 +23,7 @@ class LivyPlatform(ConfWithArguments):
     """Read, write and ask about a ``LivyOperator``."""
 
     name = "livy"
+    has_own_sizes = True
     run_attributes = ("_batch_id",)
     # POST /batches of Livy's REST API: what it takes beside conf.
     arguments: ClassVar[Mapping[str, str]] = {

@@ -37,6 +37,8 @@ class SparkKubernetesPlatform(ConfWithArguments):
         "spark.driver.memory": "driver.memory",
         "spark.driver.memoryOverhead": "driver.memoryOverhead",
         "spark.driver.cores": "driver.cores",
+        "spark.executor.extraJavaOptions": "executor.javaOptions",
+        "spark.driver.extraJavaOptions": "driver.javaOptions",
     }
     counts = ("executor.cores", "executor.instances", "driver.cores")
     prefers_arguments = True

@@ -19,6 +19,7 @@ class SparkSqlPlatform(SparkSubmitPlatform):
 
     name = "spark_sql"
     conf_attributes = ("_conf",)
+    binary = "spark-sql"
     process_attribute = "_sp"
 
     def job(self, operator: Any) -> dict[str, str]:
@@ -77,6 +78,7 @@ class SparkPipelinesPlatform(SparkSubmitPlatform):
     }
     conf_attributes = ("conf",)
     hook_attribute = "hook"
+    binary = "spark-pipelines"
 
     def job(self, operator: Any) -> dict[str, str]:
         """The pipeline's specification, and what is done with it."""

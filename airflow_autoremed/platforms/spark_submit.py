@@ -16,12 +16,19 @@ from typing import Any, ClassVar
 
 from airflow_autoremed.platforms import arguments
 from airflow_autoremed.platforms.base import (
+    SIZES,
     PrivateApiError,
     note_submissions,
     own_method,
     replace_method,
 )
 from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
+from airflow_autoremed.platforms.spark_defaults import (
+    Defaults,
+    defaults_of,
+    environment,
+    sized_flags,
+)
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import Conf, Source
 
@@ -43,6 +50,9 @@ _FOLLOWED = "_autoremed_followed"
 """Attribute of an operator: the id of the run that it waits for or has waited for in a cluster."""
 _READS = "_process_spark_submit_log"
 """The hook's method that is given the lines of the log."""
+_REPEATED = "_autoremed_repeated"
+"""Attribute of an operator: JVM options before whose sizes the flags of a file of defaults were repeated."""
+_JVM_OPTIONS = frozenset(key for key in PATCHABLE if key.endswith("Options"))
 _TAPPED = "_autoremed_tapped"
 """Attribute of an operator: the hook that was tapped last."""
 
@@ -58,8 +68,37 @@ class SparkSubmitPlatform(ConfWithArguments):
     """Where the operator keeps its conf: the first of these that it has."""
     hook_attribute: ClassVar[str] = "_hook"
     """Where the operator keeps its hook once it is built."""
+    binary: ClassVar[str] = "spark-submit"
+    """The command, where the operator names none."""
     process_attribute: ClassVar[str] = "_submit_sp"
     """Where the hook keeps the process that it waits for."""
+
+    def read_conf(self, operator: Any) -> dict[str, str]:
+        """What the operator declares, over what ``properties_file`` or ``spark-defaults.conf`` sets of what a patch may
+        change: a patch grows from there."""
+        declared = super().read_conf(operator)
+        for key in vars(operator).get(_REPEATED, ()):
+            if key in declared:
+                declared[key] = sized_flags(declared[key])
+        return {**self.defaults(operator).conf, **declared}
+
+    def unseen(self, operator: Any) -> frozenset[str]:
+        """JVM options, which ``--conf`` replaces as a whole, where the file of defaults is not known or sets more than
+        flags; memory too where the author names a file that cannot be read from here."""
+        defaults = self.defaults(operator)
+        hidden = defaults.left_alone
+        if not defaults.seen:
+            hidden = SIZES if getattr(operator, "properties_file", None) else _JVM_OPTIONS
+        return hidden - (set(super().read_conf(operator)) - set(vars(operator).get(_REPEATED, ())))
+
+    def defaults(self, operator: Any) -> Defaults:
+        """What the run gets from files of this machine."""
+        env = getattr(operator, "env_vars", None)
+        return defaults_of(
+            getattr(operator, "properties_file", None),
+            getattr(operator, "_spark_binary", None) or self.binary,
+            environment(env if isinstance(env, Mapping) else None),
+        )
 
     def held(self, operator: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """The resource arguments (``executor_memory=...``) are private attributes."""
@@ -74,11 +113,33 @@ class SparkSubmitPlatform(ConfWithArguments):
 
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
         """Set *changes* where the author set the same key: in the argument, in conf, or in both; and in a copy of a
-        hook that was built before. Where that hook is of another make, the operator builds one anew."""
-        super().write_conf(operator, changes)
+        hook that was built before. Where that hook is of another make, the operator builds one anew. What is not seen
+        is left alone."""
+        unseen = self.unseen(operator)
+        for key in sorted(unseen & set(changes)):
+            log.warning(
+                "[autoremed] %s stays as it is: what spark-defaults.conf or properties_file says of it cannot be seen from "
+                "this worker, or must not be repeated here. Declare it in the task to have it changed.",
+                key,
+            )
+        written = {key: value for key, value in changes.items() if key not in unseen}
+        written = self._with_flags_of_defaults(operator, written)
+        super().write_conf(operator, written)
         hook = self._hook_held(operator)
         if hook is not None:
-            self._hold_hook(operator, self._changed_hook(operator, hook, changes))
+            self._hold_hook(operator, self._changed_hook(operator, hook, written))
+
+    def _with_flags_of_defaults(self, operator: Any, changes: Mapping[str, str]) -> dict[str, str]:
+        """*changes* with the JVM flags of the file before ours: ``--conf`` replaces what the file says."""
+        declared = super().read_conf(operator)
+        repeated = set(vars(operator).get(_REPEATED, ()))
+        whole = dict(changes)
+        for key, flags in self.defaults(operator).options.items():
+            if key in changes and flags and (key in repeated or key not in declared):
+                repeated.add(key)
+                whole[key] = f"{flags} {changes[key]}"
+        setattr(operator, _REPEATED, frozenset(repeated))
+        return whole
 
     def job(self, operator: Any) -> dict[str, str]:
         """The application and its main class."""

@@ -20,6 +20,7 @@ class SynapsePlatform(ConfWithArguments):
     """Read, write and ask about an ``AzureSynapseRunSparkBatchOperator``."""
 
     name = "synapse"
+    has_own_sizes = True
     run_attributes = ("job_id",)
     # Fields of the payload.
     arguments: ClassVar[Mapping[str, str]] = {

@@ -28,6 +28,8 @@ def airflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestLivy(WireContract):
+    operator = "LivyOperator"
+
     @pytest.fixture(autouse=True)
     def standin(self, spark: ScriptedSpark, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         with livy(spark) as port:
@@ -63,6 +65,8 @@ class _Databricks(WireContract):
 
 
 class TestDatabricksSubmitRun(_Databricks):
+    operator = "DatabricksSubmitRunOperator"
+
     def build(self, *, deferrable: bool, **conf: str) -> Any:
         from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
 
@@ -77,6 +81,8 @@ class TestDatabricksSubmitRun(_Databricks):
 
 
 class TestDatabricksTask(_Databricks):
+    operator = "DatabricksTaskOperator"
+
     def build(self, *, deferrable: bool, **conf: str) -> Any:
         from airflow.providers.databricks.operators.databricks import DatabricksTaskOperator
 
@@ -90,6 +96,8 @@ class TestDatabricksTask(_Databricks):
 
 
 class TestSparkKubernetes(WireContract):
+    operator = "SparkKubernetesOperator"
+
     arguments: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture(autouse=True)
@@ -188,6 +196,8 @@ class _Aws(WireContract):
 
 
 class TestEmrSteps(_Aws, LateLogs):
+    operator = "EmrAddStepsOperator"
+
     def build(self, *, deferrable: bool, **conf: str) -> Any:
         from airflow.providers.amazon.aws.operators.emr import EmrAddStepsOperator
 
@@ -249,6 +259,8 @@ class TestEmrSteps(_Aws, LateLogs):
 
 
 class TestEmrServerless(_Aws, LateLogs):
+    operator = "EmrServerlessStartJobOperator"
+
     def build(self, *, deferrable: bool, **conf: str) -> Any:
         from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
 
@@ -266,6 +278,8 @@ class TestEmrServerless(_Aws, LateLogs):
 
 
 class TestEmrContainers(_Aws, LateLogs):
+    operator = "EmrContainerOperator"
+
     def build(self, *, deferrable: bool, **conf: str) -> Any:
         from airflow.providers.amazon.aws.operators.emr import EmrContainerOperator
 
@@ -285,6 +299,8 @@ class TestEmrContainers(_Aws, LateLogs):
 
 
 class TestGlue(_Aws):
+    operator = "GlueJobOperator"
+
     def build(self, *, deferrable: bool, **conf: str) -> Any:
         from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
 

@@ -96,6 +96,19 @@ class PlatformContract:
         conf = platform.read_conf(operator)
         assert {key: conf.get(key) for key in self.changes} == self.changes
 
+    def test_what_the_task_declares_is_never_taken_for_hidden(
+        self, operator: Any, platform: Platform
+    ) -> None:
+        assert not platform.unseen(operator) & set(platform.read_conf(operator))
+
+    def test_a_memory_that_the_service_decides_is_not_undercut(self) -> None:
+        operator = self.build()
+        platform = find_platform(operator)
+        assert platform is not None
+        declared = platform.read_conf(operator)
+        if platform.has_own_sizes and "spark.executor.memory" not in declared:
+            assert {"spark.executor.memory", "spark.driver.extraJavaOptions"} <= platform.unseen(operator)
+
     def test_before_there_is_a_run_nothing_is_known_of_it(self, operator: Any, platform: Platform) -> None:
         platform.tap(operator, lambda line: None)
         assert platform.submitted_conf(operator) is None

@@ -54,6 +54,8 @@ def context(try_number: int = 1) -> dict[str, Any]:
 class WireContract:
     """Subclass as ``TestX``; the fixture ``standin`` starts what :meth:`build`'s operators call."""
 
+    operator: ClassVar[str] = ""
+    """Its class, as the table of docs/platforms.md names it."""
     deferrable: ClassVar[tuple[bool, ...]] = (False, True)
     deferred_evidence: ClassVar[bool] = True
     """Whether the cause is found when the attempt was deferred: the table of docs/platforms.md says so."""

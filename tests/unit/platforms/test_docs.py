@@ -13,8 +13,10 @@ import pytest
 
 from airflow_autoremed import platforms
 from airflow_autoremed.platforms import find_platform, supported_operators
+from airflow_autoremed.platforms.spark_submit import SparkSubmitPlatform
 from airflow_autoremed.types import Source
 from tests.support.platform_contract import PlatformContract
+from tests.support.wire_contract import LateLogs, WireContract
 
 DOCS = Path(__file__).parents[3] / "docs"
 OPERATORS = (DOCS / "platforms.md").read_text()
@@ -39,8 +41,62 @@ def test_the_table_names_every_operator_with_an_adapter_and_no_other():
 
 
 def test_an_operator_of_the_table_is_in_one_row_with_a_cell_for_each_column():
-    table = [line for line in OPERATORS.splitlines() if line.startswith(("| operator", "| `"))]
-    assert {line.count("|") for line in table} == {6}
+    table = [line for line in OPERATORS.splitlines() if re.match(r"\| (operator|`\w+Operator`)", line)]
+    assert {line.count("|") for line in table} == {8}
+
+
+def rows() -> dict[str, dict[str, str]]:
+    """Column to cell, by each class that a row of the table names."""
+    table = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in OPERATORS.splitlines() if "|" in line
+    ]
+    head = next(cells for cells in table if cells[0] == "operator")
+    found = {}
+    for cells in table:
+        for name in re.findall(r"`(\w+Operator)`", cells[0]):
+            found[name] = dict(zip(head, cells, strict=True))
+    return found
+
+
+def over_the_wire() -> dict[str, type[WireContract]]:
+    """The suites that run against a stand-in, by the class of the operator."""
+    from tests.integration import test_platforms_over_the_wire as suites
+
+    return {
+        suite.operator: suite
+        for suite in vars(suites).values()
+        if isinstance(suite, type) and issubclass(suite, WireContract) and suite.operator
+    }
+
+
+def test_over_the_wire_stands_where_there_is_such_a_suite_and_nowhere_else():
+    said = {name for name, row in rows().items() if row["tested"] == "over the wire"}
+    inherited = {"DatabricksTaskBaseOperator", "DatabricksNotebookOperator"}
+    assert said - inherited == set(over_the_wire())
+    assert "DatabricksTaskOperator" in said
+
+
+def test_what_is_said_of_a_deferral_is_what_its_suite_shows():
+    for name, suite in over_the_wire().items():
+        said = rows()[name]["after a deferral"] == "the same"
+        assert said is (True in suite.deferrable and suite.deferred_evidence), name
+
+
+def test_logs_that_come_late_are_promised_where_their_suite_shows_them():
+    promised = {name for name, row in rows().items() if "comes late" in row["what to know"]}
+    assert promised == {name for name, suite in over_the_wire().items() if issubclass(suite, LateLogs)}
+
+
+def test_submissions_are_called_seen_where_a_process_or_a_suite_shows_them():
+    families = {path.rpartition(".")[2]: where for path, where in platforms._FAMILIES.items()}
+    shown = set(over_the_wire())
+    shown |= {
+        name
+        for name, where in families.items()
+        if isinstance(platforms._ours(where), SparkSubmitPlatform) or name == "DatabricksTaskBaseOperator"
+    }
+    said = {name for name, row in rows().items() if row["what was submitted"] == "seen"}
+    assert said - {"DatabricksNotebookOperator"} == shown
 
 
 class AcmeSparkOperator:

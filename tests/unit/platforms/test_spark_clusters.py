@@ -87,3 +87,25 @@ def test_restarts_of_the_driver_by_the_cluster_are_told(hook, conf, told):
     sentence = find_platform(operator).own_retries(operator)
     assert (sentence is None) == (told is None)
     assert told is None or told in sentence
+
+
+YARN_ONLY_FOLLOWED = (
+    "26/11/24 10:05:00 INFO Client: Application report for application_1700000000000_0001 (state: FINISHED)\n"
+    "26/11/24 10:05:00 INFO Client: \n"
+    "\t client token: N/A\n"
+    "\t diagnostics: User application exited with status 1\n"
+    "\t final status: FAILED\n"
+    "26/11/24 10:05:00 ERROR Client: Application diagnostics message: User application exited with status 1\n"
+    'Exception in thread "main" org.apache.spark.SparkException: Application application_1700000000000_0001 finished '
+    "with failed status\n"
+)
+
+
+@pytest.mark.parametrize(
+    "text", [YARN_ONLY_FOLLOWED, "stderr: \n\nYARN Diagnostics: \nUser application exited with status 1\n"]
+)
+def test_what_yarn_says_of_every_pyspark_program_that_fails_stops_nothing(text):
+    from airflow_autoremed.failures.matching.classify import classify_texts
+    from airflow_autoremed.failures.rules.loading import load_catalogue
+
+    assert classify_texts(load_catalogue(()), [(Source.DRIVER_LOG, text)]).category == "unknown"
