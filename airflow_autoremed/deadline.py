@@ -6,15 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from airflow_autoremed.errors import OverrunError
+
 T = TypeVar("T")
-
-
-class OverrunError(Exception):
-    """The work did not end in time; it goes on in :attr:`thread` and its result is lost."""
-
-    def __init__(self, thread: threading.Thread) -> None:
-        super().__init__("the work did not end in time")
-        self.thread = thread
 
 
 class _Result(Generic[T]):

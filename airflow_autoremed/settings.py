@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.spark.sizes import MIB, format_bytes, parse_bytes
 from airflow_autoremed.types import (
     AttachRules,
@@ -31,10 +32,6 @@ from airflow_autoremed.types import (
 SECTION = "autoremed"
 _LEAST_MEMORY = 64 * MIB
 """No JVM starts Spark in less: a smaller limit is a number whose unit was forgotten."""
-
-
-class SettingsError(ValueError):
-    """A value in ``[autoremed]`` or in the arguments of a public name that cannot be used; says what to write."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from airflow_autoremed import settings as settings_module
-from airflow_autoremed.settings import Settings, SettingsError
+from airflow_autoremed.errors import SettingsError
+from airflow_autoremed.settings import Settings
 from airflow_autoremed.types import Limits, Mode, Objective
 
 

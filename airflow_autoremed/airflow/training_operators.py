@@ -18,7 +18,8 @@ from airflow_autoremed.airflow.compat import (
     get_connection,
 )
 from airflow_autoremed.airflow.options import settings, store_url
-from airflow_autoremed.settings import SettingsError, parse_duration
+from airflow_autoremed.errors import SettingsError
+from airflow_autoremed.settings import parse_duration
 
 if TYPE_CHECKING:
     from airflow_autoremed.history.db.engine import Database
@@ -172,15 +173,15 @@ class TrainModelOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Train and audit; the report, as ``autoremed train --format json`` prints it."""
         try:
+            from airflow_autoremed.errors import TooLittleDataError
             from airflow_autoremed.learning import training_run
-            from airflow_autoremed.learning.training import TooLittleHistoryError
 
             report = self._train()
         except ImportError as error:
             raise AirflowFailException(
                 f"training needs scikit-learn and joblib: pip install 'airflow-autoremed[learning]' ({error})"
             ) from error
-        except TooLittleHistoryError as error:
+        except TooLittleDataError as error:
             raise AirflowSkipException(f"{error}. The playbook decides as before.") from error
         for audit in report.audits:
             (self.log.info if audit.passed else self.log.warning)(

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from airflow_autoremed.cli.find_logs import LOOKED_FOR, STDIN, Missing, classified, find_logs
 from airflow_autoremed.cli.recommend import Format
-from airflow_autoremed.settings import SettingsError
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.settings import load as load_settings
 from airflow_autoremed.types import UNKNOWN, Classification
 
@@ -39,8 +39,8 @@ def classify(
 
     Exits with 2 when a log cannot be read; the others are classified all the same.
     """
+    from airflow_autoremed.errors import CatalogueError
     from airflow_autoremed.failures.rules.loading import load_catalogue
-    from airflow_autoremed.failures.rules.rule import CatalogueError
 
     try:
         catalogue = load_catalogue((*rules_paths, *load_settings().rules_paths))

@@ -16,8 +16,8 @@ from rich.text import Text
 from airflow_autoremed import database_urls
 from airflow_autoremed import settings as settings_module
 from airflow_autoremed.cli.store_access import look_at, store_url
-from airflow_autoremed.history import StoreError
-from airflow_autoremed.settings import Settings, SettingsError, parse_duration
+from airflow_autoremed.errors import SettingsError, StoreError
+from airflow_autoremed.settings import Settings, parse_duration
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine

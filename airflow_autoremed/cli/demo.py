@@ -29,8 +29,7 @@ def demo(
     Exits with 1 when a task did not end as promised.
     """
     from airflow_autoremed.demo import runner
-    from airflow_autoremed.demo.cluster import SparkUnavailableError
-    from airflow_autoremed.ingestion.web import WebError
+    from airflow_autoremed.errors import SparkUnavailableError, WebError
 
     console = Console()
     if not console.is_terminal:

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from airflow_autoremed import settings as settings_module
 from airflow_autoremed.cli.store_access import look_at, store_url
-from airflow_autoremed.settings import Settings, SettingsError
+from airflow_autoremed.errors import SettingsError
+from airflow_autoremed.settings import Settings
 from airflow_autoremed.spark.sizes import format_bytes
 
 OK, WARNING, FAILED = "ok", "warning", "failed"

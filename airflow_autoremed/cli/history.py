@@ -15,7 +15,8 @@ from rich.text import Text
 
 from airflow_autoremed import settings
 from airflow_autoremed.cli import store_access
-from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.errors import StoreError
+from airflow_autoremed.history import Store
 from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import Action, Mode
 

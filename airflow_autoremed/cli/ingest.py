@@ -16,14 +16,14 @@ from airflow_autoremed import database_urls
 from airflow_autoremed import settings as settings_module
 from airflow_autoremed.cli.progress import Bar
 from airflow_autoremed.cli.store_access import look_at, store_url
-from airflow_autoremed.history import StoreError
-from airflow_autoremed.settings import SettingsError, parse_duration
+from airflow_autoremed.errors import SettingsError, StoreError
+from airflow_autoremed.settings import parse_duration
 
 if TYPE_CHECKING:
+    from airflow_autoremed.errors import EventLogError
     from airflow_autoremed.history.db.engine import Database
     from airflow_autoremed.ingestion.event_logs import Ingested, Source
     from airflow_autoremed.ingestion.web import Web
-    from airflow_autoremed.spark.event_log import EventLogError
 
 _CANNOT = 2
 _LOCK_WAIT_S = 60.0
@@ -205,7 +205,7 @@ def _web(server: str, *, user: str = "", password: str = "", token: str = "", in
 @contextmanager
 def _database(given: str | None) -> Iterator[tuple[Database, str, str]]:
     """The store, the deployment, and how the store is called; errors end the command in one line."""
-    from airflow_autoremed.ingestion.web import WebError
+    from airflow_autoremed.errors import WebError
 
     where = name = ""
     database: Database | None = None

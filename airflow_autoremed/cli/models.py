@@ -14,8 +14,8 @@ from rich.table import Table
 
 from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail
 from airflow_autoremed.cli.store_access import store_url as configured_store
-from airflow_autoremed.history.attempt_records import StoreError
-from airflow_autoremed.settings import Settings, SettingsError, parse_duration
+from airflow_autoremed.errors import SettingsError, StoreError
+from airflow_autoremed.settings import Settings, parse_duration
 from airflow_autoremed.settings import load as load_settings
 
 _ERROR = 2
@@ -63,9 +63,9 @@ def train(
     url, folder = store_url or _store(settings), models or settings.models
     console = Console(stderr=True)
     try:
+        from airflow_autoremed.errors import TooLittleDataError
         from airflow_autoremed.history.queries.training_attempts import everything
         from airflow_autoremed.learning import training_run
-        from airflow_autoremed.learning.training import TooLittleHistoryError
     except ImportError as error:
         fail(
             f"training needs scikit-learn and joblib: pip install 'airflow-autoremed[learning]' ({error})",
@@ -88,7 +88,7 @@ def train(
             else:
                 attempts = everything(url, settings.deployment, begin)
                 report = training_run.run(attempts, folder, by_task=True, **told)
-    except (SettingsError, StoreError, TooLittleHistoryError, FileNotFoundError) as error:
+    except (SettingsError, StoreError, TooLittleDataError, FileNotFoundError) as error:
         fail(str(error), _ERROR)
     except ImportError as error:
         fail(
@@ -171,7 +171,8 @@ def list_(models: ModelsOption = None, output: FormatOption = Format.TABLE) -> N
 @models_app.command()
 def show(name: NameArgument, models: ModelsOption = None, output: FormatOption = Format.TABLE) -> None:
     """Show what a model learned from, and its audits."""
-    from airflow_autoremed.learning.model import UnusableModelError, read_manifest
+    from airflow_autoremed.errors import UnusableModelError
+    from airflow_autoremed.learning.model import read_manifest
 
     folder = (models or _settings().models) / Path(name).name
     try:
@@ -196,8 +197,8 @@ def promote(
     models: ModelsOption = None,
 ) -> None:
     """Let a model decide from now on, whatever its audits said."""
+    from airflow_autoremed.errors import UnusableModelError
     from airflow_autoremed.learning import registry
-    from airflow_autoremed.learning.model import UnusableModelError
 
     try:
         registry.promote(models or _settings().models, Path(name).name, who=getpass.getuser(), why=why)

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from airflow_autoremed.settings import SettingsError, parse_limits
+from airflow_autoremed.errors import SettingsError
+from airflow_autoremed.settings import parse_limits
 from airflow_autoremed.types import AttemptId, Conf, Decision, FailedAttempt, Limits, PastAttempt
 
 

@@ -16,9 +16,9 @@ from rich.table import Table
 from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail
 from airflow_autoremed.cli.models import ModelsOption
 from airflow_autoremed.cli.store_access import store_url as configured_store
-from airflow_autoremed.history.attempt_records import StoreError
-from airflow_autoremed.settings import SettingsError, parse_duration
+from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.settings import load as load_settings
+from airflow_autoremed.settings import parse_duration
 
 _ERROR = 2
 
@@ -42,9 +42,10 @@ def replay(
     A model is judged only by failures that came after what it learned from. What nobody can know is given as bounds.
     """
     from airflow_autoremed import replay as replaying
+    from airflow_autoremed.errors import UnusableModelError
     from airflow_autoremed.history.queries.training_attempts import everything
     from airflow_autoremed.learning import registry
-    from airflow_autoremed.learning.model import UnusableModelError, read
+    from airflow_autoremed.learning.model import read
 
     try:
         settings = load_settings()

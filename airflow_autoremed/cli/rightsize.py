@@ -17,9 +17,9 @@ from rich.table import Table
 from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail, opened
 from airflow_autoremed.cli.models import ModelsOption
 from airflow_autoremed.cli.store_access import store_url as configured_store
-from airflow_autoremed.history.attempt_records import StoreError
+from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.recommending.rightsizing import Proposal, proposals
-from airflow_autoremed.settings import Settings, SettingsError, parse_duration
+from airflow_autoremed.settings import Settings, parse_duration
 from airflow_autoremed.settings import load as load_settings
 from airflow_autoremed.types import ANY, RIGHT_SIZED, RecordedAttempt, Scope
 

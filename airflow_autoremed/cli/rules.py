@@ -18,7 +18,7 @@ from airflow_autoremed.cli.rules_suggest import learn, suggest
 
 if TYPE_CHECKING:
     from airflow_autoremed.failures.rules.catalogue import Catalogue
-    from airflow_autoremed.failures.rules.rule import Rule, RuleError
+    from airflow_autoremed.failures.rules.rule import Rule, RuleProblem
 
 T = TypeVar("T")
 
@@ -162,12 +162,12 @@ def check(
 def try_all(rules_paths: RulesOption = None) -> None:
     """Try every rule, yours and ours, on its own examples and counter-examples, and on the whole catalogue."""
     from airflow_autoremed.failures.rules.check import faults_of, lost_examples
-    from airflow_autoremed.failures.rules.rule import RuleError
+    from airflow_autoremed.failures.rules.rule import RuleProblem
 
     catalogue = _catalogue(rules_paths)
-    errors: list[RuleError] = []
+    errors: list[RuleProblem] = []
     for rule in _with_progress(catalogue.rules, "trying rules"):
-        errors.extend(RuleError(rule.path, rule.line, rule.id, fault) for fault in faults_of(rule))
+        errors.extend(RuleProblem(rule.path, rule.line, rule.id, fault) for fault in faults_of(rule))
         errors.extend(lost_examples(catalogue, [rule]))
     _print_errors(errors)
     examples = sum(len(rule.examples) + len(rule.counter_examples) for rule in catalogue.rules)
@@ -254,9 +254,9 @@ def _fired_in_store(limit: int) -> Counter[str | None]:
 
 def _catalogue(rules_paths: Sequence[Path] | None) -> Catalogue:
     """The configured catalogue with *rules_paths* in front, its broken rules named on standard error."""
+    from airflow_autoremed.errors import CatalogueError, SettingsError
     from airflow_autoremed.failures.rules.loading import load_catalogue
-    from airflow_autoremed.failures.rules.rule import CatalogueError
-    from airflow_autoremed.settings import SettingsError, load
+    from airflow_autoremed.settings import load
 
     try:
         catalogue = load_catalogue((*(rules_paths or ()), *load().rules_paths))
@@ -314,7 +314,7 @@ def _with_progress(items: Sequence[T], what: str) -> Iterator[T]:
     yield from track(items, description=what, console=console, transient=True)
 
 
-def _print_errors(errors: Iterable[RuleError], *, err: bool = False) -> None:
+def _print_errors(errors: Iterable[RuleProblem], *, err: bool = False) -> None:
     for error in errors:
         typer.echo(str(error), err=err)
 

@@ -15,7 +15,8 @@ from rich.markup import escape
 from airflow_autoremed import settings
 from airflow_autoremed.cli import store_access
 from airflow_autoremed.cli.history import StoreOption
-from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.errors import SettingsError, StoreError
+from airflow_autoremed.history import Store
 from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import UNKNOWN, AttemptId, Classification, Source
 
@@ -103,16 +104,16 @@ def suggest(
     Each is checked against the failures that it must match and the healthy logs that it must not. Look through them,
     choose the categories, and put the file into [autoremed] rules_paths.
     """
+    from airflow_autoremed.errors import CatalogueError
     from airflow_autoremed.failures.error_templates import costliest
     from airflow_autoremed.failures.rules.drafting import RuleExamples
     from airflow_autoremed.failures.rules.loading import load_catalogue
-    from airflow_autoremed.failures.rules.rule import CatalogueError
 
     if output is not None and output.exists():
         _fail(f"{output} exists already; name another file, or remove it first")
     try:
         catalogue = load_catalogue(settings.load().rules_paths)
-    except (settings.SettingsError, CatalogueError) as error:
+    except (SettingsError, CatalogueError) as error:
         _fail(str(error))
     checks = [*_shipped(), *_logs(healthy or ())]
     found = _of_files(files, catalogue) if files else _of_history(store_url, catalogue)
@@ -439,14 +440,14 @@ def learn(
     It learns from the failures in the history that a rule names, from the examples of all rules, and from the
     failures given with --from. What it says is recorded; it never overrides a rule.
     """
+    from airflow_autoremed.errors import CatalogueError, TooLittleDataError
     from airflow_autoremed.failures.rules.loading import load_catalogue
-    from airflow_autoremed.failures.rules.rule import CatalogueError
     from airflow_autoremed.learning.text_model import model_directory, save
-    from airflow_autoremed.learning.text_training import TooLittleDataError, train_text_model
+    from airflow_autoremed.learning.text_training import train_text_model
 
     try:
         catalogue = load_catalogue(settings.load().rules_paths)
-    except (settings.SettingsError, CatalogueError) as error:
+    except (SettingsError, CatalogueError) as error:
         _fail(str(error))
     rows, where = read_history(store_url)
     history, rules = _classified(rows), _rule_examples(catalogue)

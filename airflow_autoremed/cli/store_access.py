@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_autoremed.deadline import OverrunError, within
-from airflow_autoremed.history import StoreError
-from airflow_autoremed.settings import Settings, SettingsError
+from airflow_autoremed.deadline import within
+from airflow_autoremed.errors import OverrunError, SettingsError, StoreError
+from airflow_autoremed.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.url import URL

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from airflow_autoremed.demo.processes import Processes, free_ports
+from airflow_autoremed.errors import SparkUnavailableError
 
 _READY_S = 60.0
 """How long master and worker may take to find each other; 4-8 s were measured on two cores."""
@@ -41,10 +42,6 @@ _DEFAULTS = {
     "spark.stage.maxConsecutiveAttempts": "1",
     "spark.sql.catalogImplementation": "in-memory",
 }
-
-
-class SparkUnavailableError(RuntimeError):
-    """Spark cannot run here; the message says what to install."""
 
 
 class SparkCluster:

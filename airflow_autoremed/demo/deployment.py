@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_autoremed.demo.processes import Processes, free_ports
-from airflow_autoremed.ingestion.web import Web, WebError
+from airflow_autoremed.errors import WebError
+from airflow_autoremed.ingestion.web import Web
 
 _READY_S = 180.0
 _LONGEST_PAUSE_S = 1.0

@@ -29,7 +29,8 @@ _METRIC_TYPES = {"str": "string", "bool": "boolean", "int": "bigint", "float": "
 def event_log_metrics(spark: SparkSession, places: Sequence[str]) -> DataFrame:
     """One row for each event log under *places*: the fields of :class:`~airflow_autoremed.types.RunMetrics` but
     its configuration, and ``log`` (where it was read) and ``problem`` (why it could not be, else null)."""
-    from airflow_autoremed.spark.event_log_files import EventLogError, find_event_logs
+    from airflow_autoremed.errors import EventLogError
+    from airflow_autoremed.spark.event_log_files import find_event_logs
 
     problems: list[EventLogError] = []
     logs: list[Any] = []
@@ -132,8 +133,8 @@ def _as_text(frame: DataFrame) -> DataFrame:
 
 
 def _metrics_row(log: Any) -> tuple[Any, ...]:
+    from airflow_autoremed.errors import EventLogError
     from airflow_autoremed.ingestion.event_logs import measured
-    from airflow_autoremed.spark.event_log import EventLogError
 
     try:
         return _row(measured(log), log.name, None)

@@ -5,7 +5,6 @@ SQLAlchemy is loaded when a :class:`Store` is used for the first time, not when 
 
 from __future__ import annotations
 
-from airflow_autoremed.history.attempt_records import StoreError
 from airflow_autoremed.history.store import Store
 
-__all__ = ["Store", "StoreError"]
+__all__ = ["Store"]

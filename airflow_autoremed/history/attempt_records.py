@@ -15,10 +15,6 @@ from typing import NamedTuple
 from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PatchRules, TaskRecord
 
 
-class StoreError(Exception):
-    """Anything that keeps the store from doing what it was asked. The only error that a store raises."""
-
-
 class AttemptStart(NamedTuple):
     """An attempt as it started."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, Table, func, select
 from sqlalchemy.sql import Select
 
-from airflow_autoremed.history.attempt_records import StoreError
+from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import encoding, schema, schema_version
 from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.db.run_metrics_table import run_metrics

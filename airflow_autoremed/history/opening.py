@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Engine
 
-from airflow_autoremed.history.attempt_records import StoreError
+from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import schema_probe
 from airflow_autoremed.history.db.engine import Database
 

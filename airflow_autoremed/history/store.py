@@ -16,14 +16,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from airflow_autoremed import database_urls
-from airflow_autoremed.deadline import OverrunError, within
+from airflow_autoremed.deadline import within
+from airflow_autoremed.errors import OverrunError, StoreError
 from airflow_autoremed.history.attempt_records import (
     AttemptDecision,
     AttemptEnd,
     AttemptRecord,
     AttemptStart,
     Promotion,
-    StoreError,
     previous,
 )
 from airflow_autoremed.history.db import row_keys, schema_version

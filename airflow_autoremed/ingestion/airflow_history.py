@@ -15,8 +15,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_autoremed.errors import WebError
 from airflow_autoremed.history.attempt_records import AirflowAttempt
-from airflow_autoremed.ingestion.web import Web, WebError
+from airflow_autoremed.ingestion.web import Web
 from airflow_autoremed.spark.cost import usage_by_conf
 from airflow_autoremed.spark.event_log import kept_value
 from airflow_autoremed.types import AttemptId, Conf

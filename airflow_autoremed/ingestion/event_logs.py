@@ -11,8 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_autoremed.errors import EventLogError
 from airflow_autoremed.redaction import mask_secrets
-from airflow_autoremed.spark.event_log import EventLog, EventLogError, read_event_log
+from airflow_autoremed.spark.event_log import EventLog, read_event_log
 from airflow_autoremed.spark.event_log_files import find_event_logs, is_remote
 from airflow_autoremed.types import AttemptId, RunMetrics
 

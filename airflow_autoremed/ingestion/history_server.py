@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from typing import IO, Any
 from urllib.parse import quote
 
+from airflow_autoremed.errors import EventLogError, WebError
 from airflow_autoremed.ingestion.event_logs import Source
-from airflow_autoremed.ingestion.web import Web, WebError
-from airflow_autoremed.spark.event_log_files import EventLog, EventLogError, in_order
+from airflow_autoremed.ingestion.web import Web
+from airflow_autoremed.spark.event_log_files import EventLog, in_order
 
 
 def sources_on(

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from airflow_autoremed import database_urls
+from airflow_autoremed.errors import WebError
 
 if TYPE_CHECKING:
     import httpx
@@ -20,10 +21,6 @@ _TRIES = 6
 _LONGEST_PAUSE_S = 30.0
 _TIMEOUT_S = 60.0
 _BLOCK = 256 * 1024
-
-
-class WebError(Exception):
-    """An API that cannot be used; says which, why, and what to do about it."""
 
 
 class Web:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_autoremed.errors import UnusableModelError
 from airflow_autoremed.types import Prediction, Question
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ MANIFEST = "manifest.json"
 ARRAYS = "model.npz"
 _LARGEST = 256 * 1024 * 1024
 """Bytes of arrays that are read at most."""
-
-
-class UnusableModelError(Exception):
-    """A model that cannot be used; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)

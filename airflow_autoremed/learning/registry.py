@@ -15,7 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from airflow_autoremed.learning.model import MANIFEST, UnusableModelError, load, read, read_manifest
+from airflow_autoremed.errors import UnusableModelError
+from airflow_autoremed.learning.model import MANIFEST, load, read, read_manifest
 from airflow_autoremed.types import Predictor
 
 CHAMPION = "champion.json"

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed import log_text
+from airflow_autoremed.errors import UnusableModelError
 from airflow_autoremed.settings import airflow_home
 
 if TYPE_CHECKING:
@@ -48,10 +49,6 @@ _LONGEST_TEXT = 12_000
 _WORD = re.compile(r"<[a-z]+>|[A-Za-z][A-Za-z0-9]+|[0-9]{1,4}")
 _CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _GRAMS = (3, 4, 5)
-
-
-class UnusableModelError(Exception):
-    """A model that cannot be used; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)

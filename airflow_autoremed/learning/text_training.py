@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed import log_text
+from airflow_autoremed.errors import TooLittleDataError
 from airflow_autoremed.learning.text_model import WIDTH, TextModel, counts, features
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ FOLDS = 5
 _STRENGTH = 100.0
 """Inverse of the regularisation. Of 1, 10 and 100, with classes balanced or not, and of a linear SVM, all were right
 equally often on held-out rules; this one's confidence said best when (benchmarks/text_model.py)."""
-
-
-class TooLittleDataError(ValueError):
-    """Not enough to learn from; the message says how much is needed."""
 
 
 @dataclass(frozen=True)

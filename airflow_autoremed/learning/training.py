@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_autoremed.errors import TooLittleDataError
 from airflow_autoremed.learning import features
 from airflow_autoremed.learning.examples import TrainingSet
 from airflow_autoremed.learning.families import (
@@ -34,10 +35,6 @@ FEWEST = 200
 """Attempts without which there is nothing to train."""
 FEWEST_OF_A_KIND = 20
 """Failures, and successes, without which there is nothing to tell apart."""
-
-
-class TooLittleHistoryError(Exception):
-    """There is not enough to learn from; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def train(
 
     :param name: of the model.
     :param say: is told what is being done.
-    :raises TooLittleHistoryError: when there is too little to learn from.
+    :raises TooLittleDataError: when there is too little to learn from.
     """
     _check(found)
     oldest, middle, newest = _cut(found)
@@ -155,7 +152,7 @@ class Heads:
 def _check(found: TrainingSet) -> None:
     failures = int(found.failed.sum())
     if len(found) < FEWEST:
-        raise TooLittleHistoryError(
+        raise TooLittleDataError(
             f"{len(found)} attempts with a known end are too few; {FEWEST} are needed "
             "(autoremed ingest reads earlier ones)"
         )
@@ -164,7 +161,7 @@ def _check(found: TrainingSet) -> None:
         failures = int(cut.failed.sum())
         for number, kind in ((failures, "failures"), (len(cut) - failures, "successes")):
             if number < least:
-                raise TooLittleHistoryError(
+                raise TooLittleDataError(
                     f"{number} {kind} among the {what} of {len(found)} attempts are too few; {least} are needed"
                 )
 

@@ -60,7 +60,7 @@ def run(
 
     :param by_task: whether the attempts of each task stand together.
     :param say: is told what is being done.
-    :raises TooLittleHistoryError: when there is too little to learn from.
+    :raises TooLittleDataError: when there is too little to learn from.
     """
     refused = Refused()
     say("reading the history")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from airflow_autoremed.patching.apply_patch import apply
 from airflow_autoremed.patching.config_diff import describe, diff, make_patch
-from airflow_autoremed.patching.patch_json import PatchRejected, from_json, to_json
+from airflow_autoremed.patching.patch_json import from_json, to_json
 from airflow_autoremed.patching.promotion import expired, paused, worth_keeping, worth_promoting
 
 __all__ = [
-    "PatchRejected",
     "apply",
     "describe",
     "diff",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_autoremed.patching.patch_json import PatchRejected, check_scope, checked_operations, shown
+from airflow_autoremed.errors import PatchRejectedError
+from airflow_autoremed.patching.patch_json import check_scope, checked_operations, shown
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.limits import violations
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, AttemptId, Conf, Limits, Patch
@@ -32,7 +33,7 @@ def apply(
     :param again: the tries since the patch was made were lost with their workers, so that no verdict came after
         it: any later try of its scope will do, not only the very next.
     :param fingerprint: of the job as it is today, for a patch that is meant for one job only.
-    :raises PatchRejected: when the patch belongs elsewhere, changes what no patch may change, no longer fits what
+    :raises PatchRejectedError: when the patch belongs elsewhere, changes what no patch may change, no longer fits what
         the author declares, or leads beyond the limits.
     """
     check_scope(patch)
@@ -50,16 +51,16 @@ def _check_meant_for(patch: Patch, attempt: AttemptId, again: bool, fingerprint:
     for name in ("dag_id", "run_id", "task_id", "map_index"):
         theirs, ours = getattr(scope, name), getattr(attempt, name)
         if theirs != ours and theirs != anywhere.get(name, ours):
-            raise PatchRejected(f"it is meant for {name} {shown(theirs)}, and this is {shown(ours)}")
+            raise PatchRejectedError(f"it is meant for {name} {shown(theirs)}, and this is {shown(ours)}")
     if scope.kind == "task":
         if scope.fingerprint not in (ANY, fingerprint):
-            raise PatchRejected(
+            raise PatchRejectedError(
                 "it is meant for the job as it was; its application or resources changed since"
             )
         return
     fits = patch.from_try < attempt.try_number if again else patch.from_try == attempt.try_number - 1
     if not fits:
-        raise PatchRejected(
+        raise PatchRejectedError(
             f"it was made after try {patch.from_try} for the next one, and this is try {attempt.try_number}"
         )
 
@@ -73,24 +74,24 @@ def _check_keys(operations: Sequence[Mapping[str, Any]], declared: Conf) -> None
         op, value = operation["op"], operation["value"]
         if op == "test":
             if key in tested or key in changed:
-                raise PatchRejected(f"it tests {key} more than once, or after changing it")
+                raise PatchRejectedError(f"it tests {key} more than once, or after changing it")
             if declared.get(key) != value:
-                raise PatchRejected(
+                raise PatchRejectedError(
                     f"it was made when the task declared {key} = {shown(value)}; "
                     f"by now it declares {shown(declared[key]) if key in declared else 'nothing'}"
                 )
             tested.add(key)
             continue
         if key in changed:
-            raise PatchRejected(f"it changes {key} more than once")
+            raise PatchRejectedError(f"it changes {key} more than once")
         if op == "add" and key in declared:
-            raise PatchRejected(
+            raise PatchRejectedError(
                 f"it was made when the task did not declare {key}; by now it declares {shown(declared[key])}"
             )
         if op == "replace" and key not in tested:
-            raise PatchRejected(f"it replaces {key} without testing what the task declares")
+            raise PatchRejectedError(f"it replaces {key} without testing what the task declares")
         if not value.strip() or not value.isprintable():
-            raise PatchRejected(f"its value {shown(value)} for {key} is not one that Spark can read")
+            raise PatchRejectedError(f"its value {shown(value)} for {key} is not one that Spark can read")
         changed.add(key)
 
 
@@ -98,7 +99,7 @@ def _allowed_key(path: str) -> str:
     """The key that *path*, a JSON Pointer, names. No allowed key has a character that would need escaping."""
     key = path[1:]
     if not path.startswith("/") or key not in PATCHABLE:
-        raise PatchRejected(f"its path {shown(path)} is not a setting that a patch may change")
+        raise PatchRejectedError(f"its path {shown(path)} is not a setting that a patch may change")
     return key
 
 
@@ -110,7 +111,7 @@ def _applied(operations: Sequence[Mapping[str, Any]], declared: Conf) -> dict[st
     try:
         result = jsonpatch.apply_patch(dict(declared), steps)
     except (jsonpatch.JsonPatchException, JsonPointerException) as error:
-        raise PatchRejected(f"it does not apply: {' '.join(str(error).split())[:200]}") from None
+        raise PatchRejectedError(f"it does not apply: {' '.join(str(error).split())[:200]}") from None
     return dict(result)
 
 
@@ -118,6 +119,6 @@ def _check_result(result: dict[str, str], declared: Conf, limits: Limits) -> Non
     """What the operations were checked for one by one, once more on what came of them all."""
     touched = {key for key in {*declared, *result} if declared.get(key) != result.get(key)}
     if not touched <= set(PATCHABLE) or not set(declared) <= set(result):
-        raise PatchRejected("it changes settings that no patch may change")
+        raise PatchRejectedError("it changes settings that no patch may change")
     if beyond := violations(result, declared, limits):
-        raise PatchRejected(f"its result is beyond the limits: {'; '.join(beyond)}")
+        raise PatchRejectedError(f"its result is beyond the limits: {'; '.join(beyond)}")

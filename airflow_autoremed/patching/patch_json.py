@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, Patch, Scope
 
 MAX_OPERATIONS = 128
@@ -21,10 +22,6 @@ _KINDS = ("run", "task")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _SCOPE = ("kind", "dag_id", "run_id", "task_id", "map_index", "fingerprint")
 _SHOWN = 60
-
-
-class PatchRejected(Exception):  # noqa: N818 - the word for what happened; nothing went wrong with us
-    """A patch that is not applied. Its message says why, in one line for the task's log."""
 
 
 def to_json(patch: Patch) -> dict[str, Any]:
@@ -50,7 +47,7 @@ def from_json(obj: Any) -> Patch:
     Only its form is checked here: whether it may be applied, and to what, is for
     :func:`airflow_autoremed.patching.apply` to say.
 
-    :raises PatchRejected: when *obj* is not of the form that :func:`to_json` gives.
+    :raises PatchRejectedError: when *obj* is not of the form that :func:`to_json` gives.
     """
     parts = _exactly(obj, "the patch", ("scope", "from_try", "operations"))
     scope = _exactly(parts["scope"], "its scope", _SCOPE)
@@ -64,37 +61,37 @@ def from_json(obj: Any) -> Patch:
 
 
 def check_scope(patch: Patch) -> None:
-    """:raises PatchRejected: when anything that says where *patch* belongs is missing or not of its kind."""
+    """:raises PatchRejectedError: when anything that says where *patch* belongs is missing or not of its kind."""
     scope = patch.scope
     if not isinstance(scope, Scope):
-        raise PatchRejected("it has no scope")
+        raise PatchRejectedError("it has no scope")
     if scope.kind not in _KINDS:
-        raise PatchRejected(f"its scope is of the kind {shown(scope.kind)}, which is none")
+        raise PatchRejectedError(f"its scope is of the kind {shown(scope.kind)}, which is none")
     for name in ("dag_id", "run_id", "task_id"):
         value = getattr(scope, name)
         if not isinstance(value, str) or not value.strip() or len(value) > _MAX_NAME:
-            raise PatchRejected(f"its scope has no usable {name}")
+            raise PatchRejectedError(f"its scope has no usable {name}")
     for_task = scope.kind == "task"
     if for_task and scope.run_id != ANY:
-        raise PatchRejected(f"its scope is of the kind 'task', but names the run {shown(scope.run_id)}")
+        raise PatchRejectedError(f"its scope is of the kind 'task', but names the run {shown(scope.run_id)}")
     if not _is_count(scope.map_index, least=ANY_MAP_INDEX if for_task else -1):
-        raise PatchRejected("its scope has no usable map_index")
+        raise PatchRejectedError("its scope has no usable map_index")
     fingerprint = scope.fingerprint
     if not isinstance(fingerprint, str) or not (fingerprint == ANY or _FINGERPRINT.fullmatch(fingerprint)):
-        raise PatchRejected("its scope has no usable fingerprint")
+        raise PatchRejectedError("its scope has no usable fingerprint")
     if not _is_count(patch.from_try, least=1):
-        raise PatchRejected("it does not say which try it comes from")
+        raise PatchRejectedError("it does not say which try it comes from")
 
 
 def checked_operations(operations: Any) -> tuple[Mapping[str, Any], ...]:
     """*operations* when each is an ``add``, ``replace`` or ``test`` of a text.
 
-    :raises PatchRejected: otherwise.
+    :raises PatchRejectedError: otherwise.
     """
     if not isinstance(operations, Sequence) or isinstance(operations, str | bytes):
-        raise PatchRejected("it has no list of operations")
+        raise PatchRejectedError("it has no list of operations")
     if not 0 < len(operations) <= MAX_OPERATIONS:
-        raise PatchRejected(f"it has {len(operations)} operations; 1 to {MAX_OPERATIONS} are possible")
+        raise PatchRejectedError(f"it has {len(operations)} operations; 1 to {MAX_OPERATIONS} are possible")
     return tuple(_checked_operation(operation) for operation in operations)
 
 
@@ -111,27 +108,29 @@ def shown(value: Any) -> str:
 
 def _checked_operation(operation: Any) -> Mapping[str, Any]:
     if not isinstance(operation, Mapping) or "op" not in operation:
-        raise PatchRejected("one of its operations is not an object with an 'op'")
+        raise PatchRejectedError("one of its operations is not an object with an 'op'")
     op = operation["op"]
     if not isinstance(op, str) or op not in _OPERATIONS:
-        raise PatchRejected(f"it holds the operation {shown(op)}; only {', '.join(_OPERATIONS)} are possible")
+        raise PatchRejectedError(
+            f"it holds the operation {shown(op)}; only {', '.join(_OPERATIONS)} are possible"
+        )
     parts = _exactly(operation, f"one of its operations {op!r}", ("op", "path", "value"))
     path, value = parts["path"], parts["value"]
     if not isinstance(path, str) or len(path) > _MAX_PATH:
-        raise PatchRejected(f"its path {shown(path)} is not a text of at most {_MAX_PATH} characters")
+        raise PatchRejectedError(f"its path {shown(path)} is not a text of at most {_MAX_PATH} characters")
     if not isinstance(value, str):
-        raise PatchRejected(f"its value for {shown(path)} is {shown(value)}; only texts are possible")
+        raise PatchRejectedError(f"its value for {shown(path)} is {shown(value)}; only texts are possible")
     if len(value) > MAX_VALUE:
-        raise PatchRejected(f"its value for {shown(path)} has {len(value)} characters, over {MAX_VALUE}")
+        raise PatchRejectedError(f"its value for {shown(path)} has {len(value)} characters, over {MAX_VALUE}")
     return {"op": op, "path": path, "value": value}
 
 
 def _exactly(obj: Any, what: str, names: Iterable[str]) -> Mapping[str, Any]:
     expected = set(names)
     if not isinstance(obj, Mapping):
-        raise PatchRejected(f"{what} is {shown(obj)}, not an object")
+        raise PatchRejectedError(f"{what} is {shown(obj)}, not an object")
     if len(obj) != len(expected) or set(obj) != expected:
-        raise PatchRejected(f"{what} does not have exactly the parts {', '.join(sorted(expected))}")
+        raise PatchRejectedError(f"{what} does not have exactly the parts {', '.join(sorted(expected))}")
     return obj
 
 

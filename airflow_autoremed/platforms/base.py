@@ -18,10 +18,6 @@ _MOST_NOTED = 200
 """Characters of a noted text, and elements of a noted list; the longest real ids have 64."""
 
 
-class PrivateApiError(RuntimeError):
-    """A private name of the provider that an adapter needs is gone."""
-
-
 class Platform(ABC):
     """How one family of operators is read, changed, listened to and asked.
 

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from airflow_autoremed.platforms.base import Later, PrivateApiError
+from airflow_autoremed.errors import PrivateApiError
+from airflow_autoremed.platforms.base import Later
 from airflow_autoremed.platforms.spark_submit import FLAGS, SparkSubmitPlatform, tee_submit_log
 
 

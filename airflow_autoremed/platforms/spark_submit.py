@@ -14,14 +14,9 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from airflow_autoremed.errors import PrivateApiError
 from airflow_autoremed.platforms import arguments
-from airflow_autoremed.platforms.base import (
-    SIZES,
-    PrivateApiError,
-    note_submissions,
-    own_method,
-    replace_method,
-)
+from airflow_autoremed.platforms.base import SIZES, note_submissions, own_method, replace_method
 from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
 from airflow_autoremed.platforms.spark_defaults import (
     Defaults,

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_autoremed.spark.event_log_files import EventLog, EventLogError, Lines
+from airflow_autoremed.errors import EventLogError
+from airflow_autoremed.spark.event_log_files import EventLog, Lines
 from airflow_autoremed.spark.event_log_tallies import Containers, Peaks, Skew
 from airflow_autoremed.spark.keys import PATCHABLE, SIZED_FLAGS
 from airflow_autoremed.types import RunMetrics
 
-__all__ = ["EventLog", "EventLogError", "RunReader", "kept_value", "read_event_log"]
+__all__ = ["EventLog", "RunReader", "kept_value", "read_event_log"]
 
 _MAX_REASON = 2000
 

@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+from airflow_autoremed.errors import EventLogError
+
 _BLOCK = 256 * 1024
 MAX_LINE = 64 * 1024**2
 """Bytes of a line (one event) beyond which it is left out. Plans of queries can be large; what we use is not."""
@@ -26,10 +28,6 @@ _PART = re.compile(r"events_(?P<index>[0-9]+)_(?P<rest>.+)")
 _IN_PROGRESS = ".inprogress"
 _COMPACTED = ".compact"
 _NOT_LOGS = re.compile(r"[._].*|.*\.(crc|md|txt|py|json|tmp|zip)|appstatus_.*|_SUCCESS", re.DOTALL)
-
-
-class EventLogError(Exception):
-    """An event log that cannot be read; says which, and why or what to write instead."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_autoremed import patching
+from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.remediation import pipeline
 from airflow_autoremed.replay import describe
 from airflow_autoremed.spark import allocation
@@ -186,7 +187,7 @@ class Product:
             return running
         try:
             running.effective = self._applied(running, row.patch)
-        except patching.PatchRejected:
+        except PatchRejectedError:
             self._change(books, row, PatchState.SUPERSEDED)
             return running
         running.row, running.standing, row.last_used = row, True, now
@@ -240,7 +241,7 @@ class Product:
             return self._begin_standing(task, following)
         try:
             following.effective = self._applied(following, proposed.patch)
-        except patching.PatchRejected:
+        except PatchRejectedError:
             return self._begin_standing(task, following)
         proposed.state, following.row = PatchState.ACTIVE, proposed
         proposed.last_used = _moment(task.started_at(running.day, number + 1))
@@ -431,8 +432,8 @@ class Product:
 
         :param most: attempts; of more only the tasks whose number fits are taken, whole.
         """
+        from airflow_autoremed.errors import TooLittleDataError
         from airflow_autoremed.learning import registry, training_run
-        from airflow_autoremed.learning.training import TooLittleHistoryError
 
         oldest = self.recorded[-1].started_at - window * _DAY if self.recorded else 0.0
         while self.recorded and self.recorded[0].started_at < oldest:
@@ -442,7 +443,7 @@ class Product:
         found: dict[str, Any] = {"day": day, "attempts": len(chosen)}
         try:
             report = training_run.run(chosen, models, objective=self.objective, seed=seed)
-        except TooLittleHistoryError as error:
+        except TooLittleDataError as error:
             return {**found, "promoted": False, "why": str(error)}
         self.predictor = registry.champion(models)
         return {

@@ -241,15 +241,15 @@ def _attempt_id(task: str, run: str, number: int) -> Any:
 
 def _train(records: Sequence[RecordedAttempt]) -> tuple[Predictor | None, dict[str, Any]]:
     """A model as ``autoremed train`` makes it, whether or not it passed its audits, and what came of it."""
+    from airflow_autoremed.errors import TooLittleDataError
     from airflow_autoremed.learning import training_run as training
     from airflow_autoremed.learning.model import read
-    from airflow_autoremed.learning.training import TooLittleHistoryError
 
     folder = Path(tempfile.mkdtemp()) / "models"
     told: dict[str, Any] = {"attempts": len(records), "failures": sum(not each.succeeded for each in records)}
     try:
         report = training.run(records, folder, objective=Objective())
-    except TooLittleHistoryError as error:
+    except TooLittleDataError as error:
         return None, {**told, "refused": str(error)}
     told["audits"] = [each.to_dict() for each in report.audits]
     told["promoted"] = report.promoted

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airflow_autoremed.errors import EventLogError
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
 from airflow_autoremed.history.export import export
@@ -23,7 +24,7 @@ from airflow_autoremed.learning.examples import TrainingSet, examples
 from airflow_autoremed.learning.parquet_examples import read_examples
 from airflow_autoremed.learning.training import train
 from airflow_autoremed.replay import blind, describe, playbook, replay, with_model
-from airflow_autoremed.spark.event_log_files import EventLogError, find_event_logs
+from airflow_autoremed.spark.event_log_files import find_event_logs
 from airflow_autoremed.types import Action, Classification, Decision, Limits, Mode, Prices, Restartable
 from tests.unit.learning.test_families import history
 

@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from airflow_autoremed.history import Store, StoreError, export, migrations, prune
+from airflow_autoremed.errors import StoreError
+from airflow_autoremed.history import Store, export, migrations, prune
 from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart, Judge, Promotion
 from airflow_autoremed.history.db import schema_state, schema_version
 from airflow_autoremed.history.db.engine import make_engine

@@ -418,7 +418,8 @@ def _leave(context: Mapping[str, Any], left: Handover) -> bool:
 def _evidence(running: RunningAttempt, exception: BaseException) -> Iterable[tuple[Source, str]]:
     own = f"{type(exception).__name__}: " if running.platform.in_process else ""
     yield Source.EXCEPTION, f"{own}{exception}"
-    from airflow_autoremed.deadline import OverrunError, within
+    from airflow_autoremed.deadline import within
+    from airflow_autoremed.errors import OverrunError
 
     found: list[tuple[Source, str]] = []
 

@@ -16,6 +16,7 @@ from airflow_autoremed.airflow.attempt import task_log
 from airflow_autoremed.airflow.attempt.handover import Handover
 from airflow_autoremed.airflow.attempt.history_client import Recorder
 from airflow_autoremed.airflow.guard import warn
+from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
@@ -127,7 +128,7 @@ def _conf_of(running: RunningAttempt, left: Handover | None) -> Mapping[str, str
             limits=running.limits,
             again=True,
         )
-    except patching.PatchRejected:
+    except PatchRejectedError:
         return running.baseline
 
 

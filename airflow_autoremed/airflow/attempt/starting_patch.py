@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow.attempt import task_log
 from airflow_autoremed.airflow.attempt.history_client import Recorder
+from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.types import Mode, Patch
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def begin_with(
     try:
         checked = patch if isinstance(patch, Patch) else patching.from_json(patch)
         patched = _patched(running, checked, again=again)
-    except patching.PatchRejected as error:
+    except PatchRejectedError as error:
         task_log.patch_rejected(running.attempt, str(error))
         return False
     recorder = Recorder.current()
@@ -44,11 +45,10 @@ def begin_with_standing(running: RunningAttempt) -> bool:
     standing = recorder.standing_patch(running.attempt, running.fingerprint)
     if standing is None:
         return False
-    from airflow_autoremed import patching
 
     try:
         patched = _patched(running, standing.patch)
-    except patching.PatchRejected as error:
+    except PatchRejectedError as error:
         task_log.patch_rejected(running.attempt, str(error))
         recorder.patch_rejected(standing.key, running.attempt, str(error))
         return False

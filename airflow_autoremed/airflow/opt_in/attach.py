@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 
 from airflow_autoremed.airflow.opt_in import callbacks
 from airflow_autoremed.airflow.options import Options
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.platforms import find_platform, supported_operators
-from airflow_autoremed.settings import SettingsError
 from airflow_autoremed.types import Mode
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from airflow_autoremed.failures.matching.literal_engines import Engine, make_engine
 from airflow_autoremed.failures.rules import spark_conditions
 from airflow_autoremed.failures.rules.outcome_signs import Sign, make_signs
-from airflow_autoremed.failures.rules.rule import Rule, RuleError
+from airflow_autoremed.failures.rules.rule import Rule, RuleProblem
 
 _PART = 256 * 1024
 
@@ -44,7 +44,7 @@ class Catalogue:
     """Rules in their order: the user's first, then the package's by file name."""
 
     rules: tuple[Rule, ...]
-    warnings: tuple[RuleError, ...] = ()
+    warnings: tuple[RuleProblem, ...] = ()
     """What is wrong with the user's rules; the rest of them is in force."""
     signs: tuple[Sign, ...] = field(default_factory=make_signs)
     conditions: bool = False

@@ -10,13 +10,13 @@ from airflow_autoremed.failures.matching.matcher import LogMatcher
 from airflow_autoremed.failures.matching.precedence import unknown
 from airflow_autoremed.failures.rules.catalogue import Catalogue
 from airflow_autoremed.failures.rules.loading import CATALOGUE_DIR, load_catalogue, read_rules
-from airflow_autoremed.failures.rules.rule import Rule, RuleError
+from airflow_autoremed.failures.rules.rule import Rule, RuleProblem
 from airflow_autoremed.types import Classification
 
 
-def check_files(paths: Sequence[Path]) -> list[RuleError]:
+def check_files(paths: Sequence[Path]) -> list[RuleProblem]:
     """What is wrong with rule files: form, examples, counter-examples, ids that occur twice."""
-    errors: list[RuleError] = []
+    errors: list[RuleProblem] = []
     seen: dict[str, str] = {}
     for path in paths:
         rules, faults = read_rules(path)
@@ -24,9 +24,9 @@ def check_files(paths: Sequence[Path]) -> list[RuleError]:
         for rule in rules:
             if rule.id in seen:
                 reason = f"has an id that is taken by {seen[rule.id]}; rename one"
-                errors.append(RuleError(rule.path, rule.line, rule.id, reason))
+                errors.append(RuleProblem(rule.path, rule.line, rule.id, reason))
             seen.setdefault(rule.id, f"{path}:{rule.line}")
-            errors.extend(RuleError(rule.path, rule.line, rule.id, fault) for fault in faults_of(rule))
+            errors.extend(RuleProblem(rule.path, rule.line, rule.id, fault) for fault in faults_of(rule))
     return errors
 
 
@@ -54,7 +54,7 @@ def faults_of(rule: Rule) -> list[str]:
     return faults
 
 
-def lost_examples(catalogue: Catalogue, rules: Sequence[Rule]) -> list[RuleError]:
+def lost_examples(catalogue: Catalogue, rules: Sequence[Rule]) -> list[RuleProblem]:
     """Examples to which the whole catalogue gives another category than their rule's."""
     errors = []
     for rule in rules:
@@ -65,7 +65,7 @@ def lost_examples(catalogue: Catalogue, rules: Sequence[Rule]) -> list[RuleError
                     f"(rank {rule.rank}, {rule.category}) loses its example {_short(example)} to {verdict.rule} "
                     f"({verdict.category})"
                 )
-                errors.append(RuleError(rule.path, rule.line, rule.id, reason))
+                errors.append(RuleProblem(rule.path, rule.line, rule.id, reason))
     return errors
 
 

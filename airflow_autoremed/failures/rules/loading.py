@@ -9,10 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from airflow_autoremed.errors import CatalogueError, InvalidRuleError
 from airflow_autoremed.failures.rules import compiled_cache, spark_conditions
 from airflow_autoremed.failures.rules.catalogue import Catalogue
 from airflow_autoremed.failures.rules.outcome_signs import Sign, make_signs
-from airflow_autoremed.failures.rules.rule import CatalogueError, InvalidRuleError, Rule, RuleError, make_rule
+from airflow_autoremed.failures.rules.rule import Rule, RuleProblem, make_rule
 
 CATALOGUE_DIR = Path(__file__).parents[1] / "catalogue"
 _ENTRY = re.compile(r"^- ", re.MULTILINE)
@@ -43,7 +44,7 @@ def _stamp(paths: Sequence[Path | str]) -> tuple[tuple[str, int, int], ...]:
 @lru_cache(maxsize=8)
 def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> Catalogue:
     ours, signs = _package()
-    errors: list[RuleError] = []
+    errors: list[RuleProblem] = []
     users: list[Rule] = []
     seen: set[str] = set()
     for file in _files(paths, errors):
@@ -52,7 +53,9 @@ def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> 
         for rule in rules:
             if rule.id in seen:
                 errors.append(
-                    RuleError(rule.path, rule.line, rule.id, "has an id that an earlier rule has; rename one")
+                    RuleProblem(
+                        rule.path, rule.line, rule.id, "has an id that an earlier rule has; rename one"
+                    )
                 )
                 continue
             seen.add(rule.id)
@@ -68,7 +71,7 @@ def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> 
             close = difflib.get_close_matches(rule.id, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             errors.append(
-                RuleError(rule.path, rule.line, rule.id, "silences a rule that does not exist" + hint)
+                RuleProblem(rule.path, rule.line, rule.id, "silences a rule that does not exist" + hint)
             )
     kept = [rule for rule in users if not rule.silence]
     in_force = (*kept, *(rule for rule in ours if rule.id not in seen))
@@ -127,7 +130,7 @@ def _as_json(rules: Sequence[Rule], signs: Sequence[Sign]) -> dict[str, Any]:
     }
 
 
-def _files(paths: Iterable[Path | str], errors: list[RuleError]) -> list[Path]:
+def _files(paths: Iterable[Path | str], errors: list[RuleProblem]) -> list[Path]:
     files: list[Path] = []
     for entry in paths:
         path = Path(entry).expanduser()
@@ -137,30 +140,30 @@ def _files(paths: Iterable[Path | str], errors: list[RuleError]) -> list[Path]:
             files.append(path)
         else:
             errors.append(
-                RuleError(str(path), 0, "", "does not exist; write a YAML file or a directory of them")
+                RuleProblem(str(path), 0, "", "does not exist; write a YAML file or a directory of them")
             )
     return files
 
 
-def read_rules(path: Path) -> tuple[list[Rule], list[RuleError]]:
+def read_rules(path: Path) -> tuple[list[Rule], list[RuleProblem]]:
     """All good rules of one file, and what is wrong with the others."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return [], [RuleError(str(path), 0, "", f"cannot be read: {error}")]
+        return [], [RuleProblem(str(path), 0, "", f"cannot be read: {error}")]
     rules: list[Rule] = []
-    errors: list[RuleError] = []
+    errors: list[RuleProblem] = []
     entries = _entries(text, path, errors)
     for plain, line in entries:
         try:
             rules.append(make_rule(plain, path, line))
         except InvalidRuleError as fault:  # noqa: PERF203 - one broken rule takes no other down
             identifier = plain.get("id", "") if isinstance(plain, dict) else ""
-            errors.append(RuleError(str(path), line, str(identifier), str(fault)))
+            errors.append(RuleProblem(str(path), line, str(identifier), str(fault)))
     return rules, errors
 
 
-def _entries(text: str, path: Path, errors: list[RuleError]) -> list[tuple[Any, int]]:
+def _entries(text: str, path: Path, errors: list[RuleProblem]) -> list[tuple[Any, int]]:
     """The entries of the list with their lines; one with a YAML error takes no other down."""
     import yaml
 
@@ -171,9 +174,9 @@ def _entries(text: str, path: Path, errors: list[RuleError]) -> list[tuple[Any, 
         if len(pieces) < 2:
             errors.append(_yaml_error(error, path, 0))
             return []
-    except _NotAListError as error:
+    except InvalidRuleError as error:
         errors.append(
-            RuleError(str(path), 1, "", f"holds {error}; write a list: every rule begins with '- id: ...'")
+            RuleProblem(str(path), 1, "", f"holds {error}; write a list: every rule begins with '- id: ...'")
         )
         return []
     entries: list[tuple[Any, int]] = []
@@ -182,13 +185,9 @@ def _entries(text: str, path: Path, errors: list[RuleError]) -> list[tuple[Any, 
             entries.extend(_parse(piece, offset))
         except yaml.YAMLError as error:  # noqa: PERF203 - as above
             errors.append(_yaml_error(error, path, offset))
-        except _NotAListError as error:
-            errors.append(RuleError(str(path), offset + 1, "", f"holds {error}; write '- id: ...'"))
+        except InvalidRuleError as error:
+            errors.append(RuleProblem(str(path), offset + 1, "", f"holds {error}; write '- id: ...'"))
     return entries
-
-
-class _NotAListError(ValueError):
-    pass
 
 
 def _parse(text: str, offset: int) -> list[tuple[Any, int]]:
@@ -200,7 +199,7 @@ def _parse(text: str, offset: int) -> list[tuple[Any, int]]:
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode):
-            raise _NotAListError("a single value or mapping")
+            raise InvalidRuleError("a single value or mapping")
         return [(loader.construct_document(item), item.start_mark.line + offset + 1) for item in node.value]
     finally:
         loader.dispose()
@@ -212,10 +211,10 @@ def _pieces(text: str) -> list[tuple[str, int]]:
     return [(text[start:end], text.count("\n", 0, start)) for start, end in zip(starts, ends, strict=True)]
 
 
-def _yaml_error(error: Exception, path: Path, offset: int) -> RuleError:
+def _yaml_error(error: Exception, path: Path, offset: int) -> RuleProblem:
     mark = getattr(error, "problem_mark", None)
     line = offset + mark.line + 1 if mark is not None else offset
     problem = getattr(error, "problem", None) or str(error)
-    return RuleError(
+    return RuleProblem(
         str(path), line, "", f"is not YAML ({problem}); quote texts with ': ' or '#' in single quotes"
     )

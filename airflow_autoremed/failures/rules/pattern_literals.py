@@ -15,6 +15,7 @@ from itertools import combinations
 from string import ascii_letters
 from typing import Any
 
+from airflow_autoremed.errors import PatternError
 from airflow_autoremed.failures.rules.literal_rarity import cost, without_common_end
 from airflow_autoremed.failures.rules.regex_cost import effort, is_repeat
 
@@ -37,10 +38,6 @@ _LONG_ENOUGH = 8
 """Characters that two texts must share to be looked for as one."""
 _KEPT = 5
 """Characters that a stretch of text keeps of what comes before it where all of it has too many spellings."""
-
-
-class PatternError(ValueError):
-    """A pattern that cannot be used; the message says what to write instead."""
 
 
 @dataclass(frozen=True)

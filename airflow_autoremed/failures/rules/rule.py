@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from airflow_autoremed.failures.rules.pattern_literals import SHORTEST_LITERAL, PatternError, analyse, better
+from airflow_autoremed.errors import InvalidRuleError, PatternError
+from airflow_autoremed.failures.rules.pattern_literals import SHORTEST_LITERAL, analyse, better
 from airflow_autoremed.failures.rules.quantities import UNITS
 from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import Restartable, Source
@@ -27,7 +28,7 @@ _KEYS = (
 
 
 @dataclass(frozen=True)
-class RuleError:
+class RuleProblem:
     """One thing wrong with a rule file, said so that the author can mend it."""
 
     path: str
@@ -40,14 +41,6 @@ class RuleError:
     def __str__(self) -> str:
         name = f" rule {self.rule!r}" if self.rule else ""
         return f"{self.path}:{self.line}:{name} {self.reason}"
-
-
-class CatalogueError(ValueError):
-    """No catalogue can be had: a path that does not exist, or a damaged installation."""
-
-
-class InvalidRuleError(ValueError):
-    """Raised while one rule is read; becomes a :class:`RuleError` with file and line."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, TypeVar
 
-from airflow_autoremed.history.attempt_records import StoreError
+from airflow_autoremed.errors import StoreError
 from airflow_autoremed.types import Conf, EvidenceLine, Patch, Scope, Source
 
 E = TypeVar("E", bound=Enum)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 
-from airflow_autoremed.history.attempt_records import StoreError
+from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import schema_version
 from airflow_autoremed.history.db.upsert import put
 

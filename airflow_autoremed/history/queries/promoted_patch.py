@@ -41,7 +41,7 @@ def in_force(connection: Connection, deployment: str, dag_id: str, task_id: str)
 
 
 def _checked(row: Row[Any]) -> PromotedPatch:
-    from airflow_autoremed.history.attempt_records import StoreError
+    from airflow_autoremed.errors import StoreError
     from airflow_autoremed.history.db import encoding
     from airflow_autoremed.history.stored import PromotedPatch
 

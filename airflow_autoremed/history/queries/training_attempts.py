@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
 from airflow_autoremed import database_urls
-from airflow_autoremed.history.attempt_records import StoreError
+from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.db.engine import make_engine
 from airflow_autoremed.history.queries import run_metrics

@@ -49,7 +49,7 @@ def read_only(home, monkeypatch):
 
 
 def _refuse(self, *args, **kwargs):
-    from airflow_autoremed.history import StoreError
+    from airflow_autoremed.errors import StoreError
 
     raise StoreError("attempt to write a readonly database")
 
@@ -180,7 +180,8 @@ def test_a_catalogue_that_cannot_be_loaded_at_all_leaves_the_task_alone(
 def test_a_provider_whose_private_names_changed_runs_unwatched(
     name, monkeypatch, spark_submit, spark_task, warnings
 ):
-    from airflow_autoremed.platforms.spark_submit import PrivateApiError, SparkSubmitPlatform
+    from airflow_autoremed.errors import PrivateApiError
+    from airflow_autoremed.platforms.spark_submit import SparkSubmitPlatform
 
     method = {"_get_hook": "tap", "conf": "read_conf"}[name]
 

@@ -11,9 +11,9 @@ import pytest
 
 from airflow_autoremed import IngestHistoryOperator, TrainModelOperator
 from airflow_autoremed.airflow.compat import AirflowFailException, AirflowSkipException
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.history import Store
 from airflow_autoremed.learning import registry
-from airflow_autoremed.settings import SettingsError
 from tests.unit.cli.test_models import filled  # noqa: F401 - a fixture
 from tests.unit.ingestion.test_airflow_history import airflow  # noqa: F401 - a fixture
 from tests.unit.learning.test_families import history

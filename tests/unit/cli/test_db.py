@@ -17,7 +17,8 @@ from sqlalchemy import event
 from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
-from airflow_autoremed.history import Store, StoreError, export, prune
+from airflow_autoremed.errors import StoreError
+from airflow_autoremed.history import Store, export, prune
 from airflow_autoremed.history.db import schema_version
 from airflow_autoremed.history.db.engine import make_engine
 from airflow_autoremed.history.opening import open_database

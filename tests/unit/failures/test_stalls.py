@@ -15,13 +15,13 @@ import pytest
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.attempt.stall_watch import StallWatch, watched
 from airflow_autoremed.airflow.options import settings
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.failures.matching.log_tap import LogTap
 from airflow_autoremed.failures.rules.loading import load_catalogue
 from airflow_autoremed.failures.stalls import Stall, StallDetector, StallKind, describe
 from airflow_autoremed.history import Store
 from airflow_autoremed.platforms.spark_submit import SparkSubmitPlatform
 from airflow_autoremed.recommending import recommend
-from airflow_autoremed.settings import SettingsError
 from airflow_autoremed.spark.sizes import GIB, MIB
 from airflow_autoremed.types import Limits, Restartable, Source
 from tests.support.tasks import TaskInstance

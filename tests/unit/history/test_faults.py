@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from airflow_autoremed import database_urls
-from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.errors import StoreError
+from airflow_autoremed.history import Store
 from airflow_autoremed.history.db import schema_version
 from airflow_autoremed.types import Mode
 from tests.unit.history.test_store import TRY_1, TRY_2, begin, decide, remediation
@@ -142,7 +143,8 @@ def test_a_database_that_answers_again_is_used_again(filled: Path, hanging: thre
 def test_an_interpreter_ends_though_its_store_hangs() -> None:
     program = """
         import socket
-        from airflow_autoremed.history import Store, StoreError
+        from airflow_autoremed.errors import StoreError
+        from airflow_autoremed.history import Store
         from airflow_autoremed.history.db.engine import Database
 
         def hang(self, work):

@@ -19,7 +19,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airflow_autoremed.history import Store, StoreError, migrations
+from airflow_autoremed.errors import StoreError
+from airflow_autoremed.history import Store, migrations
 from airflow_autoremed.history.db import schema_probe, schema_state, schema_version
 from airflow_autoremed.history.db.engine import make_engine
 from airflow_autoremed.history.db.run_metrics_table import metadata

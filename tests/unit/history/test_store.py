@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from airflow_autoremed.history import Store, StoreError
+from airflow_autoremed.errors import StoreError
+from airflow_autoremed.history import Store
 from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.types import (

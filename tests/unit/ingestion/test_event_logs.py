@@ -15,13 +15,14 @@ import pytest
 from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
+from airflow_autoremed.errors import WebError
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.history.queries.run_metrics import NO_TASK, runs_of_attempt
 from airflow_autoremed.ingestion import web as web_module
 from airflow_autoremed.ingestion.event_logs import Fate, ingest, measured, sources_in
 from airflow_autoremed.ingestion.history_server import sources_on
-from airflow_autoremed.ingestion.web import Web, WebError
+from airflow_autoremed.ingestion.web import Web
 from airflow_autoremed.spark.event_log_files import EventLog, find_event_logs
 from airflow_autoremed.types import AttemptId, RunMetrics
 

@@ -15,15 +15,10 @@ import pytest
 np = pytest.importorskip("numpy")
 pytest.importorskip("sklearn")
 
+from airflow_autoremed.errors import TooLittleDataError, UnusableModelError  # noqa: E402
 from airflow_autoremed.learning import text_model  # noqa: E402
-from airflow_autoremed.learning.text_model import WIDTH, UnusableModelError, counts, features, second_opinion  # noqa: E402
-from airflow_autoremed.learning.text_training import (  # noqa: E402
-    Example,
-    TooLittleDataError,
-    Training,
-    choose_bar,
-    train_text_model,
-)
+from airflow_autoremed.learning.text_model import WIDTH, counts, features, second_opinion  # noqa: E402
+from airflow_autoremed.learning.text_training import Example, Training, choose_bar, train_text_model  # noqa: E402
 
 _TOPICS = {
     "auth_permission": [

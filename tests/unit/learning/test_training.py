@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from airflow_autoremed.errors import TooLittleDataError, UnusableModelError
 from airflow_autoremed.learning import examples as examples_module
 from airflow_autoremed.learning import features, registry, training_run
 from airflow_autoremed.learning.audits import audit, prior
 from airflow_autoremed.learning.examples import Refused, TrainingSet, examples
 from airflow_autoremed.learning.families import Constant, Linear, Scaling
-from airflow_autoremed.learning.model import ARRAYS, MANIFEST, Model, UnusableModelError, load, read, write
-from airflow_autoremed.learning.training import TooLittleHistoryError, calibrate, train
+from airflow_autoremed.learning.model import ARRAYS, MANIFEST, Model, load, read, write
+from airflow_autoremed.learning.training import calibrate, train
 from airflow_autoremed.types import Axis, Objective, Question
 from tests.unit.learning.test_families import GIB, history
 
@@ -98,7 +99,7 @@ def test_absurd_memory_and_unreadable_settings_are_borne(found):
     ],
 )
 def test_too_little_to_learn_from_is_said_in_numbers(records, says, models):
-    with pytest.raises(TooLittleHistoryError, match=says):
+    with pytest.raises(TooLittleDataError, match=says):
         training_run.run(records, models, objective=Objective())
     assert registry.champion(models) is None
 

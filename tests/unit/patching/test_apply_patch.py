@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_autoremed.patching import PatchRejected, apply, from_json, make_patch, to_json
+from airflow_autoremed.errors import PatchRejectedError
+from airflow_autoremed.patching import apply, from_json, make_patch, to_json
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import AttemptId, Limits, Patch, Scope
 
@@ -58,7 +59,7 @@ def test_the_next_try_gets_what_was_decided() -> None:
     ],
 )
 def test_a_patch_that_belongs_elsewhere_is_not_applied(attempt: AttemptId, told: str) -> None:
-    with pytest.raises(PatchRejected, match=told):
+    with pytest.raises(PatchRejectedError, match=told):
         applied(PATCH, attempt=attempt)
 
 
@@ -69,35 +70,35 @@ def test_a_scope_with_a_missing_part_matches_nothing_not_even_an_attempt_that_mi
 ) -> None:
     scope, attempt = replace(SCOPE, **{part: nothing}), replace(TRY_2, **{part: nothing})
     for of_whom in (TRY_2, attempt):
-        with pytest.raises(PatchRejected, match=part):
+        with pytest.raises(PatchRejectedError, match=part):
             applied(replace(PATCH, scope=scope), attempt=of_whom)
 
 
 @pytest.mark.parametrize("map_index", [None, "-1", "", True, -2, 1.0])
 def test_a_scope_without_a_map_index_matches_nothing(map_index: Any) -> None:
-    with pytest.raises(PatchRejected, match="map_index"):
+    with pytest.raises(PatchRejectedError, match="map_index"):
         applied(replace(PATCH, scope=replace(SCOPE, map_index=map_index)))
 
 
 def test_a_patch_without_a_scope_matches_nothing() -> None:
-    with pytest.raises(PatchRejected, match="no scope"):
+    with pytest.raises(PatchRejectedError, match="no scope"):
         applied(replace(PATCH, scope=None))  # type: ignore[arg-type]
 
 
 def test_after_lost_workers_a_patch_serves_a_later_try_but_never_an_earlier_one() -> None:
     assert applied(PATCH, attempt=replace(TRY_2, try_number=4), again=True) == TARGET
-    with pytest.raises(PatchRejected, match="try"):
+    with pytest.raises(PatchRejectedError, match="try"):
         applied(PATCH, attempt=replace(TRY_2, try_number=1), again=True)
 
 
 def test_what_the_author_has_changed_since_wins_over_the_patch() -> None:
     with pytest.raises(
-        PatchRejected, match=r"declared spark\.executor\.memory = '600m'; by now it declares '2g'"
+        PatchRejectedError, match=r"declared spark\.executor\.memory = '600m'; by now it declares '2g'"
     ):
         applied(PATCH, {**DECLARED, "spark.executor.memory": "2g"})
-    with pytest.raises(PatchRejected, match="by now it declares nothing"):
+    with pytest.raises(PatchRejectedError, match="by now it declares nothing"):
         applied(PATCH, {"spark.executor.cores": "2"})
-    with pytest.raises(PatchRejected, match=r"did not declare spark\.executor\.memoryOverhead"):
+    with pytest.raises(PatchRejectedError, match=r"did not declare spark\.executor\.memoryOverhead"):
         applied(PATCH, {**DECLARED, "spark.executor.memoryOverhead": "1g"})
 
 
@@ -152,7 +153,7 @@ def test_what_the_author_has_changed_since_wins_over_the_patch() -> None:
 def test_only_settings_of_resources_can_be_patched(path: str, op: str) -> None:
     declared = {**DECLARED, path.removeprefix("/"): "1g"} if op == "test" else DECLARED
     operation = {"op": op, "path": path, "value": "1g"}
-    with pytest.raises(PatchRejected, match="not a setting that a patch may change"):
+    with pytest.raises(PatchRejectedError, match="not a setting that a patch may change"):
         applied(with_operations(operation, *PATCH.operations), declared)
 
 
@@ -173,7 +174,7 @@ def test_only_settings_of_resources_can_be_patched(path: str, op: str) -> None:
     ],
 )
 def test_operations_that_we_never_write_are_refused_even_from_memory(operation: Any) -> None:
-    with pytest.raises(PatchRejected):
+    with pytest.raises(PatchRejectedError):
         applied(with_operations(operation))
 
 
@@ -201,19 +202,19 @@ def test_operations_that_we_never_write_are_refused_even_from_memory(operation: 
 )
 def test_a_value_that_spark_cannot_read_or_the_limits_forbid_is_refused(value: str) -> None:
     test = {"op": "test", "path": MEMORY, "value": "600m"}
-    with pytest.raises(PatchRejected) as caught:
+    with pytest.raises(PatchRejectedError) as caught:
         applied(with_operations(test, {"op": "replace", "path": MEMORY, "value": value}))
     assert "\n" not in str(caught.value)
 
 
 def test_a_replacement_needs_the_test_of_what_it_replaces() -> None:
-    with pytest.raises(PatchRejected, match="without testing"):
+    with pytest.raises(PatchRejectedError, match="without testing"):
         applied(with_operations({"op": "replace", "path": MEMORY, "value": "1g"}))
 
 
 def test_a_key_is_changed_only_once() -> None:
     add = {"op": "add", "path": "/spark.executor.memoryOverhead", "value": "512m"}
-    with pytest.raises(PatchRejected, match="more than once"):
+    with pytest.raises(PatchRejectedError, match="more than once"):
         applied(with_operations(add, {**add, "value": "1g"}))
 
 
@@ -225,7 +226,7 @@ def test_each_part_within_the_limits_but_together_beyond_them_is_refused() -> No
     overhead = {"op": "add", "path": "/spark.executor.memoryOverhead", "value": "1g"}
     narrow = replace(LIMITS, max_container_memory=int(3.5 * 1024**3))
     assert applied(with_operations(*parts, overhead))
-    with pytest.raises(PatchRejected, match="limits"):
+    with pytest.raises(PatchRejectedError, match="limits"):
         applied(with_operations(*parts, overhead), limits=narrow)
 
 
@@ -243,7 +244,7 @@ def test_each_part_within_the_limits_but_together_beyond_them_is_refused() -> No
 def test_jvm_options_can_change_in_nothing_but_sizes(side: str, before: str, after: str) -> None:
     key = f"spark.{side}.extraJavaOptions"
     declared = {**DECLARED, key: before} if before else DECLARED
-    with pytest.raises(PatchRejected):
+    with pytest.raises(PatchRejectedError):
         applied(make_patch(declared, {**declared, key: after}, SCOPE, from_try=1), declared)
 
 
@@ -324,7 +325,7 @@ def _mib(size: str) -> float:
 def _random_patch_stays_within_the_allow_list_and_the_limits(operations: list[dict[str, Any]]) -> None:
     try:
         result = apply(with_operations(*operations), DECLARED, attempt=TRY_2, limits=LIMITS)
-    except PatchRejected as rejected:
+    except PatchRejectedError as rejected:
         HOW_OFTEN["rejected"] += 1
         HOW_OFTEN["rejected in more than one line"] += "\n" in str(rejected)
         return
@@ -362,7 +363,7 @@ def test_whatever_the_author_declares_a_patch_is_applied_as_a_whole_or_rejected(
     patch = make_patch(declared, target, SCOPE, from_try=1)
     try:
         result = apply(patch, declared, attempt=TRY_2, limits=LIMITS)
-    except PatchRejected:
+    except PatchRejectedError:
         return
     assert result == target
     for key in changes:
@@ -387,7 +388,7 @@ def _random_scope_applies_only_where_it_names_every_part(scope: dict[str, Any], 
     try:
         patch = from_json({**honest, "scope": scope, "from_try": from_try})
         apply(patch, DECLARED, attempt=TRY_2, limits=LIMITS, fingerprint="fedcba9876543210")
-    except PatchRejected:
+    except PatchRejectedError:
         HOW_OFTEN["rejected"] += 1
         return
     HOW_OFTEN[scope["kind"]] += 1

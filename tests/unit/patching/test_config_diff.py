@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_autoremed.patching import PatchRejected, describe, diff, from_json, make_patch, to_json
+from airflow_autoremed.errors import PatchRejectedError
+from airflow_autoremed.patching import describe, diff, from_json, make_patch, to_json
 from airflow_autoremed.types import Scope
 
 DECLARED = {"spark.executor.memory": "600m", "spark.app.name": "daily"}
@@ -120,7 +121,7 @@ def _operation(**changes: object) -> dict[str, object]:
     ],
 )
 def test_what_is_not_of_the_form_of_a_patch_is_rejected_in_one_line(obj: object) -> None:
-    with pytest.raises(PatchRejected) as caught:
+    with pytest.raises(PatchRejectedError) as caught:
         from_json(obj)
     assert 0 < len(str(caught.value)) < 300
     assert "\n" not in str(caught.value)
@@ -135,5 +136,5 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_json_makes_reading_a_patch_fail_otherwise_than_by_rejection(obj: object) -> None:
-    with pytest.raises(PatchRejected):
+    with pytest.raises(PatchRejectedError):
         from_json(obj)

@@ -9,8 +9,9 @@ import pytest
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
+from airflow_autoremed.errors import PrivateApiError
 from airflow_autoremed.platforms import find_platform
-from airflow_autoremed.platforms.spark_submit import PrivateApiError, SparkSubmitPlatform
+from airflow_autoremed.platforms.spark_submit import SparkSubmitPlatform
 
 
 @pytest.fixture

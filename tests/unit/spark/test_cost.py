@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_autoremed import settings
-from airflow_autoremed.settings import SettingsError
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.cost import Usage, cost, price, usage, usage_by_conf, usage_by_run
 from airflow_autoremed.types import Prices, RunMetrics

@@ -16,9 +16,10 @@ import lz4.frame
 import pytest
 import zstandard
 
+from airflow_autoremed.errors import EventLogError
 from airflow_autoremed.spark import event_log_files
 from airflow_autoremed.spark.event_log import RunReader, read_event_log
-from airflow_autoremed.spark.event_log_files import EventLog, EventLogError, find_event_logs
+from airflow_autoremed.spark.event_log_files import EventLog, find_event_logs
 from airflow_autoremed.types import RunMetrics
 
 REAL = Path(__file__).parents[2] / "data" / "event_logs"

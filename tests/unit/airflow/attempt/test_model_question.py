@@ -11,13 +11,13 @@ import pytest
 from airflow.sdk import RetryAction
 
 from airflow_autoremed import remediate
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.history import Store
 from airflow_autoremed.learning import registry
 from airflow_autoremed.learning.examples import TrainingSet, examples
 from airflow_autoremed.learning.families import Constant
 from airflow_autoremed.learning.model import ARRAYS, write
 from airflow_autoremed.learning.training import train
-from airflow_autoremed.settings import SettingsError
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, TaskInstance, forget
 from tests.unit.airflow.opt_in.test_ways_in import memory_of
 from tests.unit.learning.test_families import history

@@ -18,7 +18,7 @@ from airflow_autoremed import (
     remediate,
 )
 from airflow_autoremed.airflow.opt_in import listener
-from airflow_autoremed.settings import SettingsError
+from airflow_autoremed.errors import SettingsError
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance
 
 

@@ -11,7 +11,8 @@ from airflow_autoremed import remediate
 from airflow_autoremed.airflow.opt_in import cluster_policy
 from airflow_autoremed.airflow.opt_in.attach import is_attached
 from airflow_autoremed.airflow.options import Options
-from airflow_autoremed.settings import SettingsError, from_options
+from airflow_autoremed.errors import SettingsError
+from airflow_autoremed.settings import from_options
 from tests.support.tasks import HEAP_OOM, REFUSED, TaskInstance, forget
 from tests.unit.airflow.opt_in.test_ways_in import memory_of
 

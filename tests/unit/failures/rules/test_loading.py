@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from airflow_autoremed.errors import PatternError
 from airflow_autoremed.failures.matching.classify import classify_texts
 from airflow_autoremed.failures.rules import compiled_cache, loading
 from airflow_autoremed.failures.rules.check import check_files, main
 from airflow_autoremed.failures.rules.loading import compiled_package, load_catalogue
-from airflow_autoremed.failures.rules.pattern_literals import PatternError, analyse
+from airflow_autoremed.failures.rules.pattern_literals import analyse
 from airflow_autoremed.failures.rules.quantities import parse_quantity
 from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import Restartable
