@@ -1,4 +1,4 @@
-"""Beside the neighbours: what else decides about retries, searches configurations or sizes memory, on the same failures.
+"""How it compares with what else decides about retries, searches configurations or sizes memory, on the same failures.
 
 python -m benchmarks.neighbours     # the page again, from the stored results of proof, optimiser and sizing
 
@@ -82,7 +82,7 @@ def page() -> str:
     """The page, from the stored results."""
     results = {name: raw_data.read(RESULTS / f"{name}.json.gz") for name in ("proof", "optimiser", "sizing")}
     lines = [
-        "# Beside the neighbours",
+        "# How it compares",
         "",
         "`python -m benchmarks.neighbours`, from the stored results of [the proof](proof.md), [the optimiser](optimiser.md) "
         "and [sizing](sizing.md).",
@@ -99,12 +99,12 @@ def _reading(results: Mapping[str, Any]) -> list[str]:
     jobs = proof.counted(results)
     blind = proof.measure(jobs, proof.BLIND)
     lines = [
-        "## What reading the log brings",
+        "## What reading the log gains",
         "",
-        f"The same {len(jobs)} failures of the proof ({results['date'][:10]}), told apart by what is read of them.",
+        f"The same {len(jobs)} failures of the proof ({results['date'][:10]}), by how much of each failure a policy reads.",
         "",
-        "| what is read | cause named rightly | curable healed | incurable stopped on try 1 | transient lost "
-        "| GiB·s / blind retry |",
+        "| what is read | right cause named | curable healed | incurable stopped at once | transient failures stopped "
+        "| GiB-hours vs. plain retry |",
         "|---|---|---|---|---|---|",
     ]
     for reader in readers(results):
@@ -117,10 +117,10 @@ def _reading(results: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        "`SparkSubmitOperator` raises `AirflowException` whatever happened in Spark, so rules by type never match, and "
-        "blind retry is what is left. The exception's text ends with the last lines of the log: often the shutdown, not "
-        "the cause, and which of them these are differs from run to run. The last line of the table is no product: it is "
-        "the bound of every policy that decides about a retry and leaves its configuration as it is.",
+        "`SparkSubmitOperator` raises `AirflowException` whatever happened in Spark, so rules by type never match and only "
+        "plain retry remains. The exception's text ends with the last lines of the log. These are often about the shutdown, "
+        "not the cause, and they differ from run to run. The last line of the table is not a product: it is the best that "
+        "any policy can reach that decides about a retry and leaves its configuration as it is.",
         "",
     ]
 
@@ -139,7 +139,7 @@ def _language_models(results: Mapping[str, Any]) -> list[str]:
     return [
         "## Policies that ask a language model, on paper",
         "",
-        "They were not run: no model can be reached from this machine. From the code of `LLMRetryPolicy` and "
+        "They were not run, because this machine can reach no model. The table comes from the code of `LLMRetryPolicy` and "
         "`ClassifierRetryPolicy` in `apache-airflow-providers-common-ai` 1.0.0 and their "
         "[documentation](https://airflow.apache.org/docs/apache-airflow-providers-common-ai/1.1.0/retry_policies.html):",
         "",
@@ -160,32 +160,32 @@ def _language_models(results: Mapping[str, Any]) -> list[str]:
         "| waits | for a network call, 30 s at most by default; a classifier model a few hundred milliseconds, "
         "says the documentation | for nothing outside the worker |",
         "| leaves the deployment | the text of the exception, with registered secrets masked | nothing |",
-        "| the same failure again | may be answered differently | is answered alike |",
-        "| a text that no rule knows | may well be understood: there a language model is the better reader | is left alone, "
-        "and kept for `autoremed suggest` |",
+        "| the same failure again | may get another answer | gets the same answer |",
+        "| a text that no rule knows | may well be understood: a language model reads better here | is left alone, "
+        "and kept for `autoremed rules suggest` |",
         "| when it fails | its fallback rules, else Airflow's own retries | Airflow's own retries |",
         "",
         f"Tokens are estimated at {CHARS_PER_TOKEN} characters each, the answer at {ANSWER_TOKENS}; prices of "
         f"{USD_PER_MILLION_IN:g} and {USD_PER_MILLION_OUT:g} USD per million tokens in and out. "
-        "`airflow-provider-smart-retry` 0.1.0 reads the error log with a local model, by its description; it, too, decides "
-        "only whether to retry and how long to wait. The two kinds do not exclude each other: with Airflow's "
-        "`ChainRetryPolicy` a language model can be asked where `AutoRemediationPolicy` leaves alone.",
+        "`airflow-provider-smart-retry` 0.1.0 reads the error log with a local model, by its description; it also decides "
+        "only whether to retry and how long to wait. You can use both kinds: with Airflow's "
+        "`ChainRetryPolicy` you can ask a language model where `AutoRemediationPolicy` leaves the task alone.",
         "",
     ]
 
 
 def _searches(results: dict[str, Any]) -> list[str]:
     return [
-        "## Searches: Ax, which Netflix uses, and Optuna",
+        "## Optimisers: Ax, which Netflix uses, and Optuna",
         "",
         f"The same surrogate, objective and {results['candidates']:,} candidates ({results['date']}, "
         f"{', '.join(f'{name} {number}' for name, number in results['versions'].items())}).",
         "",
         *optimiser.table(results),
         "",
-        'On a lattice of this size nothing has to be searched: all candidates are evaluated, so that "no configuration '
-        'inside the limits is worth a retry" is a fact about the model and not about the search. Ax and Optuna '
-        "answer for spaces that are too large for that, or without a model; nobody has these here.",
+        'A lattice of this size needs no search: all candidates are evaluated. So "no configuration inside the limits is '
+        'worth a retry" is a fact about the model and not about the search. Ax and Optuna are made for spaces that are '
+        "too large for that, or for problems without a model.",
         "",
     ]
 
@@ -200,7 +200,7 @@ def _sizing(results: dict[str, Any]) -> list[str]:
         "## Sizing memory: the baselines of sizey",
         "",
         "Public data of scientific workflows, medians over the seeds ([by workflow](sizing.md), "
-        "[where we win and where not](../../docs/sizing.md)).",
+        "[where we win and where we do not](../../docs/sizing.md)).",
         "",
         *short,
         "",

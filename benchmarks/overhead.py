@@ -325,14 +325,14 @@ def percentile(values: Sequence[float], share: float) -> float:
 def page(results: dict[str, Any]) -> str:
     """The figures as Markdown."""
     lines = [
-        "# What it costs to have the plugin",
+        "# Overhead of the plugin",
         "",
         f"`python benchmarks/overhead.py`, {results['date']}, {results['machine']}, load {results['load']}.",
         "",
         "![Distributions](overhead.png)",
         "",
-        '"Added" is the median with the plugin less the median of the same work without it, where there is such; '
-        "for a decision that of Airflow's own `ExceptionRetryPolicy`.",
+        '"Added" is the median with the plugin minus the median of the same work without it, where such work exists. '
+        "A decision is compared with one of Airflow's own `ExceptionRetryPolicy`.",
         "",
         "| what | added | target | | p50 | p95 | p99 | max | n | without: p50 | p95 |",
         "|---|---|---|---|---|---|---|---|---|---|---|",

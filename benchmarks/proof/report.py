@@ -186,17 +186,17 @@ def page(results: Mapping[str, Any]) -> str:
     kinds = {kind: sum(job["kind"] == kind for job in jobs) for kind in ("curable", "transient", "incurable")}
     right, asked = accuracy(jobs)
     lines = [
-        f"# Real jobs, really run: {len(results['jobs'])} of them",
+        f"# {len(results['jobs'])} real Spark jobs",
         "",
         f"`{results['command']}`, {results['date']}, {results['machine']}, {results['attempts']} attempts, "
         f"{results['lanes']} at a time, {results['minutes']} minutes.",
         "",
-        f"{kinds['curable']} failures that a configuration cures, {kinds['transient']} that pass, "
-        f"{kinds['incurable']} that nothing cures; every strategy has the same jobs and four tries. Container limits "
+        f"{kinds['curable']} failures that a configuration cures, {kinds['transient']} that pass by themselves, "
+        f"{kinds['incurable']} that nothing cures; every strategy has the same jobs and four attempts. Container limits "
         "are emulated by a watcher that sends real signals. How it is measured: [protocol](../../docs/proof-protocol.md).",
         "",
-        "| strategy | healed by 1st retry | by last | GiB·s / blind | GiB·s / oracle | failed GiB·s / blind | "
-        "core·s / blind | core·s / oracle | retries in vain | transient lost | memory / need, median |",
+        "| strategy | healed by the first retry | by the last | GiB·s / blind | GiB·s / oracle | failed GiB·s / blind | "
+        "core·s / blind | core·s / oracle | wasted retries | transient failures stopped | memory / need, median |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in [
@@ -242,17 +242,17 @@ def _why_missed(jobs: Sequence[Job]) -> list[str]:
     return [
         "",
         f"Why the cost of all tries is above {COST_GOAL} of blind retry's: blind retry never does the work of the jobs that "
-        "it does not heal, and whoever heals them pays for it. The oracle, which heals each on its first retry with the "
-        f"smallest configuration that passes, is at {bound:.2f}. What failures cost is the column of failed tries: they "
-        "are what a strategy can save.",
+        "it does not heal, and a strategy that heals them pays for it. The oracle, which heals each on its first retry with the "
+        f"smallest configuration that passes, is at {bound:.2f}. A strategy can only save on failed attempts, which have a "
+        "column of their own.",
     ]
 
 
 def _halves(jobs: Sequence[Job]) -> list[str]:
     lines = [
-        "## Sizes not seen while developing",
+        "## Sizes not seen during development",
         "",
-        "| sizes | healed by 1st retry | by last |",
+        "| sizes | healed by the first retry | by the last |",
         "|---|---|---|",
     ]
     for held_out in (False, True):
