@@ -56,7 +56,8 @@ def watch_start(
 
 def client_of(hook: Any, service: str) -> Any:
     """A client of another service with the hook's own credentials, where its connection says that the service is."""
-    endpoint = hook.conn_config.get_service_endpoint_url(service)
+    endpoint_of = getattr(hook.conn_config, "get_service_endpoint_url", None)  # newer providers
+    endpoint = None if endpoint_of is None else endpoint_of(service)
     return hook.get_session().client(service, endpoint_url=endpoint, verify=hook.verify)
 
 

@@ -56,6 +56,18 @@ class Platform(ABC):
         none is to be made. Those that the task itself declares are never among them."""
         return hidden_sizes(self.read_conf(operator)) if self.has_own_sizes else frozenset()
 
+    def without_unseen(self, operator: Any, changes: Mapping[str, str]) -> dict[str, str]:
+        """*changes* without those of :meth:`unseen` settings; the log names what is left alone."""
+        unseen = self.unseen(operator)
+        left_alone = sorted(unseen & set(changes))
+        if left_alone:
+            log.warning(
+                "[autoremed] This run leaves %s as it is: what holds is set outside of the task and cannot be seen from "
+                "this worker. Declare it in the task to have it changed.",
+                ", ".join(left_alone),
+            )
+        return {key: value for key, value in changes.items() if key not in unseen}
+
     def job(self, operator: Any) -> dict[str, str]:
         """What the application is known by, such as its path and class: another one is another job."""
         return {}

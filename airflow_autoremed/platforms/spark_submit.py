@@ -108,17 +108,8 @@ class SparkSubmitPlatform(ConfWithArguments):
 
     def write_conf(self, operator: Any, changes: Mapping[str, str]) -> None:
         """Set *changes* where the author set the same key: in the argument, in conf, or in both; and in a copy of a
-        hook that was built before. Where that hook is of another make, the operator builds one anew. What is not seen
-        is left alone."""
-        unseen = self.unseen(operator)
-        for key in sorted(unseen & set(changes)):
-            log.warning(
-                "[autoremed] %s stays as it is: what spark-defaults.conf or properties_file says of it cannot be seen from "
-                "this worker, or must not be repeated here. Declare it in the task to have it changed.",
-                key,
-            )
-        written = {key: value for key, value in changes.items() if key not in unseen}
-        written = self._with_flags_of_defaults(operator, written)
+        hook that was built before. Where that hook is of another make, the operator builds one anew."""
+        written = self._with_flags_of_defaults(operator, changes)
         super().write_conf(operator, written)
         hook = self._hook_held(operator)
         if hook is not None:

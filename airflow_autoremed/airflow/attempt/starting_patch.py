@@ -77,6 +77,12 @@ def _carry_out(running: RunningAttempt, patched: Mapping[str, str]) -> bool:
     """Write *patched* to the operator, unless the try may not hold that much memory, or this is shadow mode."""
     from airflow_autoremed.spark.allocation import total
 
+    changes = {key: value for key, value in patched.items() if running.baseline.get(key) != value}
+    changes = running.platform.without_unseen(running.operator, changes)
+    if not changes:
+        running.patch_key, running.standing = None, False
+        return False
+    patched = {**running.baseline, **changes}
     refused = None
     if running.mode is Mode.ACT:
         extra = total(patched) - total(running.baseline)
@@ -87,7 +93,6 @@ def _carry_out(running: RunningAttempt, patched: Mapping[str, str]) -> bool:
             task_log.patch_rejected(running.attempt, refused)
         running.patch_key, running.standing = None, False
         return False
-    changes = {key: value for key, value in patched.items() if running.baseline.get(key) != value}
     running.platform.write_conf(running.operator, changes)
     running.effective = running.platform.read_conf(running.operator)
     return True

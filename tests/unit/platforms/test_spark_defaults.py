@@ -93,11 +93,11 @@ def test_options_that_may_hold_a_password_are_never_repeated_and_the_option_is_l
     assert "hush" not in str(platform.read_conf(task))
     assert platform.unseen(task) == {DRIVER}
     with caplog.at_level(logging.WARNING):
-        platform.write_conf(task, {DRIVER: "-Xss64m", HEAP: "2g"})
+        platform.write_conf(task, platform.without_unseen(task, {DRIVER: "-Xss64m", HEAP: "2g"}))
     argv = task._get_hook()._build_spark_submit_command("job.py")
     assert not [word for word in argv if "Xss" in word or "hush" in word]
     assert f"{HEAP}=2g" in argv
-    assert f"{DRIVER} stays as it is" in caplog.text
+    assert f"leaves {DRIVER} as it is" in caplog.text
     assert "hush" not in caplog.text
 
 
@@ -113,8 +113,8 @@ def test_a_properties_file_that_is_not_here_hides_every_size(platform, spark_tas
     task = spark_task(properties_file="s3://conf/job.conf", driver_memory="1g")
     assert {HEAP, DRIVER, "spark.executor.memoryOverhead"} <= platform.unseen(task)
     assert "spark.driver.memory" not in platform.unseen(task)
-    platform.write_conf(task, {HEAP: "2g", "spark.driver.memory": "2g"})
-    assert platform.read_conf(task) == {"spark.driver.memory": "2g"}
+    changes = {HEAP: "2g", "spark.driver.memory": "2g"}
+    assert platform.without_unseen(task, changes) == {"spark.driver.memory": "2g"}
 
 
 def test_without_a_trace_of_sparks_home_only_jvm_options_are_left_alone(platform, spark_task, monkeypatch):
@@ -143,3 +143,16 @@ def test_a_file_of_another_kind_or_size_is_not_read(tmp_path):
     (tmp_path / "large").write_text("spark.executor.memory 8g\n" * 100_000)
     assert not defaults_of(str(tmp_path / "large"), None, {}).seen
     assert not defaults_of(str(tmp_path), None, {}).seen
+
+
+def test_a_patch_of_nothing_but_what_cannot_be_seen_is_not_applied(spark_submit, spark_task, caplog):
+    from airflow_autoremed import remediate
+    from tests.support.tasks import HEAP_OOM, TaskInstance
+
+    spark_submit(HEAP_OOM, cured_by="--never")
+    ti = TaskInstance(remediate(spark_task(properties_file="/not/on/this/worker.conf")))
+    ti.run()
+    with caplog.at_level(logging.WARNING):
+        again = ti.run()
+    assert "spark.executor.memory" not in again.argv
+    assert f"leaves {HEAP} as it is" in caplog.text
