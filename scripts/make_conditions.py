@@ -270,7 +270,12 @@ def make(source: Source, mapped: Mapped) -> tuple[str, str]:
                 lines[name] = entry
             except MappingError as fault:
                 faults.append(str(fault))
-    faults += [f"{name} is no condition of pyspark" for name in mapped.names if name not in known]
+    faults += [
+        f"{name} is no condition of pyspark {source.version}, nor of a version that was added; if it is one of another "
+        "version, keep that version's conditions with --add HOME (the directory of its pyspark)"
+        for name in mapped.names
+        if name not in known
+    ]
     for name, elsewhere in mapped.elsewhere.items():
         if name in known:
             faults.append(f"{name} is a condition of pyspark; move it from elsewhere to names")
