@@ -29,35 +29,14 @@ class Options:
     """The author's own retries, where they were raised by a budget."""
 
     @classmethod
-    def checked(
-        cls,
-        mode: str | Mode | None,
-        limits: Mapping[str, Any] | None,
-        stall_timeout: str | float | None = None,
-        retry_budget: int | None = None,
-        objective: Mapping[str, Any] | None = None,
-        *,
-        where: str,
-    ) -> Options:
+    def checked(cls, *, where: str, **given: Any) -> Options:
         """Options from what an author wrote.
 
+        :param where: the public name that was called, for the error.
+        :param given: of :data:`~airflow_autoremed.settings.PER_TASK`; ``None``: the deployment's.
         :raises SettingsError: for a value that cannot be used, saying what to write instead.
         """
-        given = {} if limits is None else limits
-        settings_module.parse_limits(given, base=Limits(), where=where)
-        aims = {} if objective is None else objective
-        settings_module.parse_objective(aims, base=Objective(), where=where)
-        if retry_budget is not None and (
-            isinstance(retry_budget, bool) or not isinstance(retry_budget, int) or retry_budget < 0
-        ):
-            raise SettingsError(f"{where} retry_budget is {retry_budget!r}; write a whole number, 0 for none")
-        return cls(
-            mode=None if mode is None else settings_module.parse_mode(mode, where=f"{where} mode"),
-            limits=dict(given),
-            stall_timeout=settings_module.parse_duration(stall_timeout, where=f"{where} stall_timeout"),
-            retry_budget=retry_budget,
-            objective=dict(aims),
-        )
+        return cls(**settings_module.parse_per_task(given, where=where))
 
     def effective_retry_budget(self) -> int:
         """The task's own, else the deployment's; none unless retries may be remediated."""
@@ -76,16 +55,16 @@ class Options:
 
     def effective_objective(self) -> Objective:
         """The task's own over the deployment's."""
-        return settings_module.parse_objective(self.objective, base=settings().objective, where="objective")
+        return settings_module.parse_group(self.objective, base=settings().objective, where="objective")
 
     def effective_limits(self, operator: Any) -> Limits:
         """The task's limits over those of its pool, queue and connection, over the deployment's."""
         limits = settings().limits
         for place in _places(operator):
-            limits = settings_module.parse_limits(
+            limits = settings_module.parse_group(
                 settings().limits_for.get(place, {}), base=limits, where="limits_for"
             )
-        return settings_module.parse_limits(self.limits, base=limits, where="limits")
+        return settings_module.parse_group(self.limits, base=limits, where="limits")
 
 
 _CONNECTIONS = (

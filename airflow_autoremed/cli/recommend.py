@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from airflow_autoremed.errors import SettingsError
-from airflow_autoremed.settings import parse_limits
+from airflow_autoremed.settings import parse_group
 from airflow_autoremed.types import AttemptId, Conf, Decision, FailedAttempt, Limits, PastAttempt
 
 
@@ -47,7 +47,7 @@ def recommend(
     caps = Limits()
     if limits is not None:
         try:
-            caps = parse_limits(_read(limits, "--limits"), base=caps, where="--limits:")
+            caps = parse_group(_read(limits, "--limits"), base=caps, where="--limits:")
         except SettingsError as error:
             _refuse(str(error))
     if not log.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from airflow_autoremed.airflow.opt_in import callbacks
@@ -20,7 +21,7 @@ def remediate(
     *,
     mode: str | Mode | None = None,
     limits: Mapping[str, Any] | None = None,
-    stall_timeout: str | float | None = None,
+    stall_timeout: str | float | timedelta | None = None,
     retry_budget: int | None = None,
     objective: Mapping[str, Any] | None = None,
 ) -> T:
@@ -33,9 +34,10 @@ def remediate(
         copy is returned that opts in every Spark task of the Dag and leaves the others alone.
     :param mode: ``act``, ``shadow`` (decide and record, change nothing) or ``off``; default: the deployment's.
     :param limits: hard caps for this task over the deployment's: ``max_container_memory``, ``max_total_memory``
-        (``"16g"`` or bytes, at least 64 MiB), ``max_cores_per_executor``, ``max_executors``, ``max_growth`` (a factor).
-    :param stall_timeout: end the try when its application has waited so long without any progress (``"15m"`` or
-        seconds), for executors that nobody grants or that die as they start; default: the deployment's.
+        (``"16g"``, ``"16Gi"``, ``"1.5g"`` or bytes, at least 64 MiB), ``max_cores_per_executor``, ``max_executors``, ``max_growth`` (a factor).
+    :param stall_timeout: end the attempt when its application has made no progress for this long (``"15m"``, a
+        ``timedelta``, or a number of seconds), for executors that nobody grants or that die as they start; default: the
+        deployment's.
     :param retry_budget: retries beyond the task's own, for failures that another configuration cures; those of
         other failures stay as many as the author set. Default: the deployment's. Not in ``default_args``, which
         other tasks share.
@@ -45,9 +47,16 @@ def remediate(
     :raises TypeError: when *task* is neither.
     :raises SettingsError: for a mode or limit that cannot be used, saying what to write instead.
     """
-    options = Options.checked(mode, limits, stall_timeout, retry_budget, objective, where="remediate()")
+    options = Options.checked(
+        mode=mode,
+        limits=limits,
+        stall_timeout=stall_timeout,
+        retry_budget=retry_budget,
+        objective=objective,
+        where="remediate()",
+    )
     if isinstance(task, dict):
-        if retry_budget:
+        if options.retry_budget:
             raise SettingsError(
                 "remediate() cannot give a retry_budget to default_args, which tasks that launch no Spark share; "
                 "pass the tasks themselves, or set [autoremed] retry_budget with attach_to_all"
@@ -123,9 +132,7 @@ def _hooks(present: Mapping[str, Any], options: Options) -> dict[str, Any]:
         author = present.get("retry_policy")
         if isinstance(author, AutoRemediationPolicy):
             author = author.author
-        hooks["retry_policy"] = AutoRemediationPolicy(
-            author, mode=options.mode, limits=options.limits, stall_timeout=options.stall_timeout
-        ).with_options(options)
+        hooks["retry_policy"] = AutoRemediationPolicy(author).with_options(options)
     return hooks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -16,8 +17,8 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
 
     :param remediation_mode: ``act``, ``shadow`` or ``off``; default: the deployment's.
     :param remediation_limits: caps such as ``{"max_container_memory": "16g"}`` over the deployment's.
-    :param remediation_stall_timeout: end a try that waited so long without progress, such as ``"15m"``; default:
-        the deployment's.
+    :param remediation_stall_timeout: end an attempt that has made no progress for this long (``"15m"``, a
+        ``timedelta``, or a number of seconds); default: the deployment's.
     :param remediation_retry_budget: retries beyond ``retries``, for failures that another configuration cures;
         default: the deployment's.
     :param remediation_objective: what a trained model's answers are weighed by, over the deployment's.
@@ -30,7 +31,7 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
         *,
         remediation_mode: str | Mode | None = None,
         remediation_limits: Mapping[str, Any] | None = None,
-        remediation_stall_timeout: str | float | None = None,
+        remediation_stall_timeout: str | float | timedelta | None = None,
         remediation_retry_budget: int | None = None,
         remediation_objective: Mapping[str, Any] | None = None,
         **kwargs: Any,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow.compat import HAS_RETRY_POLICY, RetryPolicy
 from airflow_autoremed.airflow.guard import log
 from airflow_autoremed.airflow.opt_in.lazy_lifecycle import lifecycle
 from airflow_autoremed.airflow.options import Options
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.types import Action, Mode
 
 if not HAS_RETRY_POLICY:
@@ -31,8 +33,10 @@ class AutoRemediationPolicy(RetryPolicy):
     :param author: the task's own retry policy, asked first.
     :param mode: ``act``, ``shadow`` or ``off``; default: the deployment's.
     :param limits: caps such as ``{"max_container_memory": "16g"}`` over the deployment's.
-    :param stall_timeout: end a try that has waited so long without progress, such as ``"15m"``; default: the
-        deployment's.
+    :param stall_timeout: end an attempt that has made no progress for this long (``"15m"``, a ``timedelta``, or a
+        number of seconds); default: the deployment's.
+    :param retry_budget: only 0: a policy cannot give its task more retries. ``remediate(task, retry_budget=2)`` can.
+    :param objective: what a trained model's answers are weighed by, over the deployment's.
     :raises SettingsError: for a value that cannot be used.
     """
 
@@ -42,7 +46,9 @@ class AutoRemediationPolicy(RetryPolicy):
         *,
         mode: str | Mode | None = None,
         limits: Mapping[str, Any] | None = None,
-        stall_timeout: str | float | None = None,
+        stall_timeout: str | float | timedelta | None = None,
+        retry_budget: int | None = None,
+        objective: Mapping[str, Any] | None = None,
     ) -> None:
         if author is not None and not isinstance(author, RetryPolicy):
             raise TypeError(
@@ -50,7 +56,19 @@ class AutoRemediationPolicy(RetryPolicy):
                 "pass the RetryPolicy the task had, or nothing"
             )
         self.author = author
-        self.options = Options.checked(mode, limits, stall_timeout, where="AutoRemediationPolicy")
+        self.options = Options.checked(
+            mode=mode,
+            limits=limits,
+            stall_timeout=stall_timeout,
+            retry_budget=retry_budget,
+            objective=objective,
+            where="AutoRemediationPolicy",
+        )
+        if self.options.retry_budget:
+            raise SettingsError(
+                f"AutoRemediationPolicy retry_budget is {retry_budget!r}, but a policy cannot give its task more "
+                f"retries; write remediate(task, retry_budget={retry_budget!r})"
+            )
 
     def with_options(self, options: Options) -> AutoRemediationPolicy:
         """The same policy with options that are checked already."""
@@ -99,18 +117,5 @@ class AutoRemediationPolicy(RetryPolicy):
 
     def serialize(self) -> dict[str, Any]:
         """The policy as JSON: its options (the author's policy serialises itself)."""
-        mode = self.options.mode
-        return {
-            "mode": None if mode is None else mode.value,
-            "limits": dict(self.options.limits),
-            "stall_timeout": self.options.stall_timeout,
-            "own_retries": self.options.own_retries,
-            "objective": dict(self.options.objective),
-        }
-
-    @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> AutoRemediationPolicy:
-        """The policy that :meth:`serialize` wrote, without the author's."""
-        policy = cls(mode=data["mode"], limits=data["limits"], stall_timeout=data["stall_timeout"])
-        kept = {"own_retries": data["own_retries"], "objective": data.get("objective", {})}
-        return policy.with_options(replace(policy.options, **kept))
+        plain = asdict(self.options)
+        return {**plain, "mode": self.options.mode and self.options.mode.value}

@@ -267,6 +267,9 @@ def test_how_old_is_too_old_comes_from_the_settings_or_has_to_be_said(
         done = run("db", "prune", "--dry-run", "--older-than", wrong)
         assert done.exit_code == 2
         assert "write a duration" in done.stderr
+    done = run("db", "prune", "--dry-run", "--older-than", "90")
+    assert done.exit_code == 2
+    assert "--older-than is '90', which has no unit; write '90d', '90h'" in done.stderr
 
 
 def test_pruning_goes_in_batches_and_may_be_broken_off(filled: Path, url: str) -> None:

@@ -80,11 +80,3 @@ def test_prices_come_from_the_configuration() -> None:
 def test_a_price_that_is_none_says_what_to_write(option: str, text: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         settings.from_options({option: text})
-
-
-def test_airflow_knows_the_options_with_the_same_defaults() -> None:
-    from airflow_autoremed.airflow.provider_info import get_provider_info
-
-    options = get_provider_info()["config"]["autoremed"]["options"]
-    given = {name: options[name]["default"] for name in ("price_gib_hour", "price_core_hour", "currency")}
-    assert settings.from_options(given).prices == Prices()

@@ -344,3 +344,21 @@ def test_a_task_that_resumes_after_a_deferral_is_prepared_again_with_its_new_ope
         lifecycle.before_execute = lifecycle_before
     ((deferred, resumed),) = seen
     assert deferred._executor_memory == resumed._executor_memory == "2g"
+
+
+def test_a_policy_takes_the_objective_and_a_timedelta_like_remediate():
+    policy = AutoRemediationPolicy(objective={"stop_above": 0.99}, stall_timeout=timedelta(minutes=15))
+    assert policy.options.effective_objective().stop_above == 0.99
+    assert policy.options.effective_stall_timeout() == 900
+
+
+def test_a_policy_with_a_retry_budget_says_what_can_give_one():
+    with pytest.raises(SettingsError, match=r"write remediate\(task, retry_budget=2\)"):
+        AutoRemediationPolicy(retry_budget=2)
+    assert AutoRemediationPolicy(retry_budget=0).options.retry_budget == 0
+
+
+def test_a_stall_timeout_without_a_unit_is_refused_where_the_dag_file_is_parsed(spark_task):
+    with pytest.raises(SettingsError, match=r"remediate\(\) stall_timeout is '900'.*write '900d'.*or '900s'"):
+        remediate(spark_task(), stall_timeout="900")
+    assert remediate(spark_task(), stall_timeout=900).retry_policy.options.stall_timeout == 900

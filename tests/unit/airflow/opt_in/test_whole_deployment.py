@@ -98,7 +98,7 @@ def test_limits_hold_for_a_pool_a_queue_and_a_connection(spark_task, setting):
     assert options.effective_limits(spark_task(pool="small")).max_container_memory == 8 * gib
     both = options.effective_limits(spark_task(pool="small", queue="gpu", conn_id="spark_eu"))
     assert (both.max_container_memory, both.max_executors) == (32 * gib, 2)
-    own = Options.checked(None, {"max_executors": 7}, where="x").effective_limits(spark_task(pool="small"))
+    own = Options.checked(limits={"max_executors": 7}, where="x").effective_limits(spark_task(pool="small"))
     assert own.max_executors == 7
 
 
@@ -106,7 +106,7 @@ def test_limits_hold_for_a_pool_a_queue_and_a_connection(spark_task, setting):
     ("text", "told"),
     [
         ("pool=small", "is not JSON"),
-        ("[1]", "write such as"),
+        ("[1]", "write for example"),
         ('{"small": {}}', "write pool="),
         ('{"pool=small": {"max_containr_memory": "8g"}}', "is not a limit"),
     ],
@@ -176,7 +176,7 @@ def test_a_budget_for_default_args_is_refused_with_what_to_do():
         remediate({"retries": 1}, retry_budget=2)
 
 
-@pytest.mark.parametrize("budget", [-1, 1.5, True, "2"])
+@pytest.mark.parametrize("budget", [-1, 1.5, True, "two"])
 def test_a_budget_that_is_no_count_is_refused(spark_task, budget):
     with pytest.raises(SettingsError, match="write a whole number"):
         remediate(spark_task(), retry_budget=budget)
