@@ -181,16 +181,15 @@ def _keep_before_deletion(operator: Any) -> None:
     setattr(operator, _KEPT, None)
 
     def process_pod_deletion(pod: Any, *args: Any, **kwargs: Any) -> Any:
-        if pod is not None and getattr(pod.status, "phase", None) != "Succeeded":
-            quietly(_keep, operator, pod.metadata.name)
+        quietly(_keep, operator, pod)
         return delete(pod, *args, **kwargs)
 
     replace_method(operator, "process_pod_deletion", process_pod_deletion)
 
 
-def _keep(operator: Any, name: str) -> None:
-    if operator.delete_on_termination:
-        setattr(operator, _KEPT, within(_KEEPING_S, lambda: _of_pod(operator, name)))
+def _keep(operator: Any, pod: Any) -> None:
+    if pod is not None and pod.status.phase != "Succeeded" and operator.delete_on_termination:
+        setattr(operator, _KEPT, within(_KEEPING_S, lambda: _of_pod(operator, pod.metadata.name)))
 
 
 def _note_reattaching(operator: Any) -> None:
