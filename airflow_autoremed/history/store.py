@@ -135,6 +135,16 @@ class Store:
 
         return self._write(write_attempts.record, AttemptRecord(attempt, start, decision, end, promotion))
 
+    def start(self, start: AttemptStart) -> PromotedPatch | None:
+        """Record that an attempt starts as declared, and look for the promoted patch of its task, in one operation:
+        every attempt asks for both, and two operations cost twice as much.
+
+        An attempt that runs with a patch after all records its start again.
+        """
+        from airflow_autoremed.history.queries import write_attempts
+
+        return self._write(write_attempts.start, start)
+
     def started_without_end(self, attempt: AttemptId, max_tries: int | None) -> AttemptStart | None:
         """The start of the try right before *attempt*, when it was lost: positive evidence, never mere absence.
 

@@ -61,6 +61,7 @@ for _name in (
     "test_a_closed_store_can_be_used_again",
     "test_a_forked_process_opens_connections_of_its_own",
     "test_a_name_that_no_column_can_hold_is_a_store_error",
+    "test_an_attempt_that_starts_is_recorded_and_told_of_the_patch_promoted_for_its_task",
     "test_a_try_that_started_and_never_ended_is_known_to_the_next_one_with_what_it_ran_with",
     "test_a_try_that_was_ended_from_outside_counts_for_nothing_but_is_shown",
     "test_a_try_without_a_patch_gives_back_the_memory_that_was_granted_to_it",

@@ -7,6 +7,7 @@ Every function writes within the transaction that it is handed, and may be run t
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
@@ -20,7 +21,11 @@ from airflow_autoremed.history.attempt_records import (
 )
 from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
+from airflow_autoremed.history.queries import promoted_patch
 from airflow_autoremed.types import AttemptId
+
+if TYPE_CHECKING:
+    from airflow_autoremed.history.stored import PromotedPatch
 
 _RELEASE = text("DELETE FROM autoremed_grants WHERE autoremed_grants.key IN (:key, :before)")
 
@@ -45,6 +50,15 @@ def record(connection: Connection, deployment: str, found: AttemptRecord) -> lis
     category = found.decision.decision.classification.category if found.decision is not None else None
     ended = patch_life.PatchedEnd(found.attempt, found.end.succeeded, category)
     return patch_life.settle(connection, key, ended, found.promotion)
+
+
+def start(connection: Connection, deployment: str, started: AttemptStart) -> PromotedPatch | None:
+    """Write the start of an attempt; the promoted patch of its task."""
+    if connection.dialect.name == "postgresql":
+        # Not worth waiting for the server's disk: a start lost in its crash is no evidence of a lost attempt.
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+    _start(connection, deployment, started)
+    return promoted_patch.find(connection, deployment, started.attempt, started.fingerprint or "")
 
 
 def _start(connection: Connection, deployment: str, started: AttemptStart) -> None:

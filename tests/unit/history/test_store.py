@@ -19,6 +19,7 @@ from airflow_autoremed.history import Store
 from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.types import (
+    ANY,
     Action,
     AttemptId,
     Ceilings,
@@ -379,8 +380,8 @@ from airflow_autoremed.history import Store
 from airflow_autoremed.history.attempt_records import AttemptStart, AttemptEnd
 from airflow_autoremed.types import AttemptId
 store, attempt, now = Store({url!r}), AttemptId("etl", "r", "t", -1, 1), datetime.now(timezone.utc)
-assert store.promoted_patch(attempt, "f") is None
-begun = AttemptStart(attempt, baseline={{}}, effective={{}}, operator="O", started_at=now)
+begun = AttemptStart(attempt, baseline={{}}, effective={{}}, operator="O", started_at=now, max_tries=3)
+assert store.start(begun) is None
 store.record(attempt, start=begun, end=AttemptEnd(True, now))
 parts = ("db.schema", "queries.patch_life", "stored", "db.run_metrics_table", "db.schema_state")
 print([part for part in parts if f"airflow_autoremed.history.{{part}}" in sys.modules])
@@ -420,6 +421,21 @@ def test_a_try_that_started_and_never_ended_is_known_to_the_next_one_with_what_i
     assert lost is not None
     assert (lost.attempt, lost.started_at, lost.max_tries) == (TRY_1, NOON, 3)
     assert (lost.baseline, lost.effective, lost.patched) == (DECLARED, GROWN, True)
+
+
+def test_an_attempt_that_starts_is_recorded_and_told_of_the_patch_promoted_for_its_task(store: Store) -> None:
+    start = AttemptStart(TRY_1, DECLARED, DECLARED, "SparkSubmitOperator", NOON, fingerprint="f", max_tries=3)
+    assert store.start(start) is None
+    assert store.started_without_end(TRY_2, 3) == start
+
+    for_the_task = replace(patch_for(TRY_1), scope=Scope("etl", ANY, "aggregate", -1, "task", "f"))
+    key = store.promote_patch(for_the_task, category="executor_oom", who="me", why="proven")
+
+    tomorrow = replace(TRY_1, run_id="manual__2")
+    found = store.start(start._replace(attempt=tomorrow))
+    assert found is not None
+    assert (found.key, found.patch) == (key, for_the_task)
+    assert store.start(start._replace(attempt=tomorrow, fingerprint="edited")) is None
 
 
 def test_nothing_recorded_is_no_sign_of_a_lost_try(store: Store) -> None:
