@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from airflow_autoremed.remediation import pipeline
-from airflow_autoremed.spark import cost
+from airflow_autoremed.spark import allocation, cost
 from airflow_autoremed.spark.keys import PATCHABLE
+from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
@@ -232,22 +233,22 @@ def _known(conf: Conf, failed: RecordedAttempt, following: Sequence[RecordedAtte
     first = following[0]
     if _resources(conf) == _resources(first.effective):
         return bool(first.succeeded)
-    if _others(conf) == _others(failed.effective) and _at_most(conf, failed.effective) and _memory(failed):
+    if _others(conf) == _others(failed.effective) and _at_most(conf, failed.effective) and _for_memory(failed):
         return False
     for each in following:
         if _others(conf) != _others(each.effective):
             continue
         if each.succeeded and _at_most(each.effective, conf):
             return True
-        if each.succeeded is False and _memory(each) and _at_most(conf, each.effective):
+        if each.succeeded is False and _for_memory(each) and _at_most(conf, each.effective):
             return False
     return None
 
 
-def _memory(record: RecordedAttempt) -> bool:
-    from airflow_autoremed.learning.examples import is_of_memory
-
-    return is_of_memory(record.category)
+def _for_memory(record: RecordedAttempt) -> bool:
+    """Whether it failed of a memory configuration, by the taxonomy."""
+    known = CATEGORIES.get(record.category or UNKNOWN)
+    return known is not None and known.memory_configuration
 
 
 def _resources(conf: Conf) -> dict[str, str]:
@@ -260,8 +261,6 @@ def _others(conf: Conf) -> dict[str, str]:
 
 def _at_most(smaller: Conf, larger: Conf) -> bool:
     """Whether no setting of memory is larger in *smaller*."""
-    from airflow_autoremed.spark import allocation
-
     return all(
         part(smaller, role) <= part(larger, role)
         for role in ("driver", "executor")
@@ -283,8 +282,6 @@ def _probability(conf: Conf, failed: RecordedAttempt, insight: Insight) -> float
 
 def describe(category: str) -> Classification:
     """The verdict that *category* stands for, by the taxonomy: without lines and sizes, which the record has not."""
-    from airflow_autoremed.taxonomy import CATEGORIES
-
     known = CATEGORIES.get(category)
     if known is None or category == UNKNOWN:
         return Classification(UNKNOWN, None, Restartable.AS_IS, False)

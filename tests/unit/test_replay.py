@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -122,3 +124,28 @@ def test_what_was_known_later_is_not_told_to_the_policy():
 def test_a_category_that_is_no_longer_known_is_left_alone():
     assert describe("gone_since").restartable is Restartable.AS_IS
     assert describe("executor_oom_heap").memory_configuration
+
+
+def test_without_a_model_replay_needs_no_numpy():
+    """A plain install has none: it comes with the extra ``learning``."""
+    program = """
+import sys
+sys.modules["numpy"] = None
+from airflow_autoremed.replay import describe, of_task, playbook
+from airflow_autoremed.types import AttemptId, Limits, Prices, RecordedAttempt
+conf = {"spark.executor.memory": "2g"}
+tries = [
+    RecordedAttempt(AttemptId("d", "r", "t", -1, number), 1.7e9 + number, conf, conf, False, 9.0, "executor_oom_heap")
+    for number in (1, 2)
+]
+print(of_task(tries, {"p": playbook(Limits())}, describe, prices=Prices())["p"].failures)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize("category", ["driver_result_size", "serializer_buffer", "stack_overflow"])
+def test_what_is_a_memory_failure_is_said_by_the_taxonomy_and_not_by_the_name(category):
+    """As much as what failed for memory fails again."""
+    records = tries(("2g", category), ("4g", "network"), ("8g", None))
+    assert judged(records, blind).failed == 1
