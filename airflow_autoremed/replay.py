@@ -233,7 +233,11 @@ def _known(conf: Conf, failed: RecordedAttempt, following: Sequence[RecordedAtte
     first = following[0]
     if _resources(conf) == _resources(first.effective):
         return bool(first.succeeded)
-    if _others(conf) == _others(failed.effective) and _at_most(conf, failed.effective) and _for_memory(failed):
+    if (
+        _others(conf) == _others(failed.effective)
+        and _at_most(conf, failed.effective)
+        and _for_memory(failed)
+    ):
         return False
     for each in following:
         if _others(conf) != _others(each.effective):

@@ -140,7 +140,9 @@ tries = [
 ]
 print(of_task(tries, {"p": playbook(Limits())}, describe, prices=Prices())["p"].failures)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == "1"
 
 
