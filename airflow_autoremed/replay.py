@@ -275,7 +275,7 @@ def _at_most(smaller: Conf, larger: Conf) -> bool:
 def _probability(conf: Conf, failed: RecordedAttempt, insight: Insight) -> float:
     coming = replace(
         failed,
-        attempt=replace(failed.attempt, try_number=failed.attempt.try_number + 1),
+        attempt=failed.attempt.next(),
         effective=conf,
         succeeded=None,
         category=None,

@@ -1,4 +1,4 @@
-"""The words of the project as frozen dataclasses: what the rooms hand to each other. No logic lives here.
+"""The words of the project as frozen dataclasses: what the rooms hand to each other.
 
 A Spark configuration (:data:`Conf`) is always *flat*: full Spark keys (``spark.executor.memory``) to string
 values as Spark reads them (``"4g"``). Memory in every other field is an ``int`` of bytes, time a ``float`` of
@@ -8,7 +8,7 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -66,6 +66,28 @@ class AttemptId:
     task_id: str
     map_index: int
     try_number: int
+
+    def __str__(self) -> str:
+        """Its name in messages and audit trails: ``daily.load[3] manual__2026-01-01 try 2``."""
+        return f"{self.instance} {self.run_id} try {self.try_number}"
+
+    @property
+    def task(self) -> str:
+        """``daily.load``: the task, whatever run or mapped instance."""
+        return f"{self.dag_id}.{self.task_id}"
+
+    @property
+    def instance(self) -> str:
+        """``daily.load[3]``: the task with the index of a mapped instance."""
+        return self.task if self.map_index < 0 else f"{self.task}[{self.map_index}]"
+
+    def previous(self) -> AttemptId:
+        """The try right before this one of the same task instance."""
+        return replace(self, try_number=self.try_number - 1)
+
+    def next(self) -> AttemptId:
+        """The try right after this one of the same task instance."""
+        return replace(self, try_number=self.try_number + 1)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,10 @@ class IngestHistoryOperator(BaseOperator):
                 self._airflow(database, since, now, counts)
         finally:
             database.close()
-        self.log.info("Ingested: %s", ", ".join(f"{key} {number:,}" for key, number in counts.items()) or "0")
+        self.log.info(
+            "[autoremed] Ingested: %s",
+            ", ".join(f"{key} {number:,}" for key, number in counts.items()) or "0",
+        )
         return dict(counts)
 
     def _event_logs(self, database: Database, since: datetime | None, counts: Counter[str]) -> None:

@@ -142,7 +142,7 @@ def _overview(rows: list[StoredAttempt]) -> Table:
     for row in rows:
         table.add_row(
             Group(
-                safe_text(f"{_task(row)}, try {row.attempt.try_number}"),
+                safe_text(f"{row.attempt.instance}, try {row.attempt.try_number}"),
                 safe_text(row.attempt.run_id, "dim"),
                 safe_text(shown_time(row.started_at), "dim"),
             ),
@@ -156,7 +156,7 @@ def _overview(rows: list[StoredAttempt]) -> Table:
 def _details(row: StoredAttempt) -> Group:
     attempt = row.attempt
     parts: list[Text] = [
-        safe_text(f"{_task(row)}, run {attempt.run_id}, try {attempt.try_number}", "bold"),
+        safe_text(f"{attempt.instance}, run {attempt.run_id}, try {attempt.try_number}", "bold"),
         Text.assemble("  outcome   ", _outcome(row), safe_text(_cost(row))),
         safe_text(f"  started   {shown_time(row.started_at)} UTC, {row.operator}" if row.started_at else ""),
         safe_text(f"  ran with  {'a patched' if row.patched else 'the declared'} configuration"),
@@ -210,13 +210,6 @@ def _outcome(row: StoredAttempt) -> Text:
 def _cost(row: StoredAttempt) -> str:
     after = "" if row.duration_s is None else f" after {row.duration_s:.1f} s"
     return after if row.gib_seconds is None else f"{after}, {_number(row.gib_seconds)} GiB-seconds"
-
-
-def _task(row: StoredAttempt) -> str:
-    attempt = row.attempt
-    return f"{attempt.dag_id}.{attempt.task_id}" + (
-        f"[{attempt.map_index}]" if attempt.map_index >= 0 else ""
-    )
 
 
 def shown_time(moment: datetime | None) -> str:

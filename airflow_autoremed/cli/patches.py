@@ -19,7 +19,6 @@ from airflow_autoremed.cli.history import (
     safe_text,
     shown_time,
 )
-from airflow_autoremed.history.attempt_records import name_of
 from airflow_autoremed.history.stored import StoredPatch
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, PatchState
 
@@ -117,7 +116,7 @@ def revoke(
     console.print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)} is revoked."), soft_wrap=True)
     console.print("Attempts that start from now on run as declared.", soft_wrap=True)
     for attempt in running:
-        console.print(safe_text(f"Not reached, it runs with it now: {name_of(attempt)}"), soft_wrap=True)
+        console.print(safe_text(f"Not reached, it runs with it now: {attempt}"), soft_wrap=True)
 
 
 def _only(rows: list[StoredPatch], key: str) -> StoredPatch:

@@ -255,7 +255,7 @@ def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
     named = speechless = 0
     for row in _with_progress(rows, "reading", 500):
         if row.succeeded and row.excerpt:
-            healthy.append(HealthyText(_named(row.attempt), _judge_of_text(row.excerpt)))
+            healthy.append(HealthyText(str(row.attempt), _judge_of_text(row.excerpt)))
         if row.category != UNKNOWN:
             continue
         texts = evidence(row)
@@ -266,7 +266,7 @@ def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
         if template is None:
             speechless += 1
             continue
-        tried = FailedTry(template, _task(row.attempt), row.gib_seconds, retries.get(row.attempt))
+        tried = FailedTry(template, row.attempt.task, row.gib_seconds, retries.get(row.attempt))
         failures.append(_Failure(tried, texts))
     return _Found(failures, healthy, where, named, speechless)
 
@@ -300,11 +300,7 @@ def plain_retries(rows: Iterable[StoredAttempt]) -> dict[AttemptId, bool]:
     known = {row.attempt: row for row in rows}
     ends: dict[AttemptId, bool] = {}
     for attempt, row in known.items():
-        following = known.get(
-            AttemptId(
-                attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index, attempt.try_number + 1
-            )
-        )
+        following = known.get(attempt.next())
         if following is None or following.succeeded is None or row.succeeded:
             continue
         if row.operator is None or following.operator is None:  # it is not known what they ran with
@@ -392,14 +388,6 @@ def _judge_of_text(text: str) -> Judge:
     from airflow_autoremed.failures.matching.classify import classify_texts
 
     return lambda catalogue: classify_texts(catalogue, [(Source.DRIVER_LOG, text)])
-
-
-def _task(attempt: AttemptId) -> str:
-    return f"{attempt.dag_id}.{attempt.task_id}"
-
-
-def _named(attempt: AttemptId) -> str:
-    return f"{_task(attempt)} {attempt.run_id} try {attempt.try_number}"
 
 
 def _with_progress(items: Sequence[T], what: str, many: int) -> Iterator[T]:

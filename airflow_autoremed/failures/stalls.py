@@ -25,7 +25,7 @@ from airflow_autoremed.spark.keys import jvm_flag
 from airflow_autoremed.spark.sizes import MIB, format_bytes, parse_bytes
 from airflow_autoremed.types import Conf
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger("airflow_autoremed")
 
 MARK = "[autoremed] The application waited"
 """How the line of :func:`describe` begins; ``catalogue/stalls.yaml`` looks for it."""
@@ -169,7 +169,7 @@ class StallDetector:
                     self._look()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the task
             self._held, self._wait = deque(maxlen=0), None
-            _log.warning("autoremed: cannot tell whether this task hangs: %r", error)
+            log.warning("[autoremed] Stall detection failed and is off for this attempt: %r", error)
 
     def stall(self) -> Stall | None:
         """What the application waits for at this moment; ``None`` when it makes progress or nobody can tell."""

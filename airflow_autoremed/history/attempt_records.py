@@ -7,7 +7,6 @@ Loaded in every attempt, so these are named tuples, which are made faster than d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -98,14 +97,3 @@ class AirflowAttempt(NamedTuple):
     ended_at: datetime | None = None
     duration_s: float | None = None
     gib_seconds: float | None = None
-
-
-def previous(attempt: AttemptId) -> AttemptId:
-    """The try right before *attempt* of the same task instance."""
-    return replace(attempt, try_number=attempt.try_number - 1)
-
-
-def name_of(attempt: AttemptId) -> str:
-    """An attempt as it is named where a change says who."""
-    mapped = f" [{attempt.map_index}]" if attempt.map_index >= 0 else ""
-    return f"{attempt.dag_id}.{attempt.task_id}{mapped} {attempt.run_id} try {attempt.try_number}"

@@ -24,7 +24,6 @@ from airflow_autoremed.history.attempt_records import (
     AttemptRecord,
     AttemptStart,
     Promotion,
-    previous,
 )
 from airflow_autoremed.history.db import row_keys, schema_version
 from airflow_autoremed.types import (
@@ -156,7 +155,7 @@ class Store:
             return None
         from airflow_autoremed.history.queries import read_attempts
 
-        return self._read(read_attempts.started_without_end, previous(attempt), max_tries)
+        return self._read(read_attempts.started_without_end, attempt.previous(), max_tries)
 
     def decision_before(self, attempt: AttemptId) -> StoredDecision | None:
         """What was decided about the try right before *attempt*; ``None`` when nothing was."""
@@ -164,7 +163,7 @@ class Store:
             return None
         from airflow_autoremed.history.queries import read_attempts
 
-        return self._read(read_attempts.decision, previous(attempt))
+        return self._read(read_attempts.decision, attempt.previous())
 
     def outcome(self, attempt: AttemptId) -> bool | None:
         """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""

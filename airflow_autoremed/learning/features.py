@@ -289,7 +289,7 @@ def _texts(coming: RecordedAttempt, last: RecordedAttempt | None) -> list[str]:
     named: Mapping[str, str | None] = {
         "user": coming.user,
         "dag": coming.attempt.dag_id,
-        "task": f"{coming.attempt.dag_id}.{coming.attempt.task_id}",
+        "task": coming.attempt.task,
         "operator": coming.operator,
         "application": coming.fingerprint,
         "after": last.category if last is not None else "nothing",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_autoremed.learning.families import Along, Head
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("airflow_autoremed")
 
 SCHEMA = 1
 """Of the artifact."""
@@ -105,7 +105,7 @@ class Model:
             and (each.attempt.run_id, each.attempt.map_index) == (mine.run_id, mine.map_index)
         ]
         if not before:
-            return self.similar.get(f"task={mine.dag_id}.{mine.task_id}", 0)
+            return self.similar.get(f"task={mine.task}", 0)
         last = before[-1]
         if last.template_id:
             return self.similar.get(f"template={last.template_id}", 0)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("airflow_autoremed")
 
 SCHEMA = 1
 """Of the artifact."""
@@ -124,7 +124,7 @@ def second_opinion(directory: Path | str, texts: Iterable[str]) -> Opinion | Non
         model = load(directory)
         return None if model is None else model.predict(*texts)
     except Exception as error:  # noqa: BLE001 - an opinion is never worth a task
-        log.warning("autoremed: the text model in %s has no opinion: %r", directory, error)
+        log.warning("[autoremed] The text model in %s has no opinion: %r", directory, error)
         return None
 
 
@@ -133,9 +133,9 @@ def load(directory: Path | str) -> TextModel | None:
     try:
         return read(directory)
     except UnusableModelError as error:
-        log.warning("autoremed: the text model is not used: %s", error)
+        log.warning("[autoremed] The text model is not used: %s", error)
     except Exception as error:  # noqa: BLE001 - runs in workers
-        log.warning("autoremed: the text model is not used: %s cannot be read: %r", directory, error)
+        log.warning("[autoremed] The text model is not used: %s cannot be read: %r", directory, error)
     return None
 
 

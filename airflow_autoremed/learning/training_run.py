@@ -19,7 +19,7 @@ from airflow_autoremed.learning.model import MANIFEST, Model, load, write
 from airflow_autoremed.learning.training import Score, Trained, train
 from airflow_autoremed.types import Objective, RecordedAttempt
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("airflow_autoremed")
 
 _SUFFICIENT = 40
 """Models that are kept: older ones that neither decide nor decided are removed."""

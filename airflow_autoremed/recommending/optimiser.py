@@ -278,7 +278,7 @@ def _reference(answer: Prediction, rate: Array, axes: Sequence[Axis], conf: Conf
 
 
 def _coming(failed: RecordedAttempt, conf: Conf) -> RecordedAttempt:
-    attempt = replace(failed.attempt, try_number=failed.attempt.try_number + 1)
+    attempt = failed.attempt.next()
     return replace(
         failed,
         attempt=attempt,

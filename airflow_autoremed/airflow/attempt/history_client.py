@@ -153,7 +153,7 @@ class Recorder:
             why = expired(rules, since=found.since, last_used=found.last_used, now=datetime.now(timezone.utc))
             if why is None:
                 return found
-            store.end_patch(found.key, PatchState.EXPIRED, who=_named(attempt), why=why)
+            store.end_patch(found.key, PatchState.EXPIRED, who=str(attempt), why=why)
             log.info("[autoremed] The promoted patch of this task has expired: %s.", why)
             return None
 
@@ -164,7 +164,7 @@ class Recorder:
         from airflow_autoremed.types import PatchState
 
         self._ask(
-            lambda store: store.end_patch(key, PatchState.SUPERSEDED, who=_named(attempt), why=why) or None
+            lambda store: store.end_patch(key, PatchState.SUPERSEDED, who=str(attempt), why=why) or None
         )
 
     def patch_key(self, patch: Patch) -> str | None:
@@ -281,12 +281,6 @@ def _judge(what: str, record: TaskRecord) -> tuple[bool, str]:
     from airflow_autoremed.patching import worth_keeping, worth_promoting
 
     return worth_promoting(record, settings().patches) if what == "promote" else worth_keeping(record)
-
-
-def _named(attempt: AttemptId) -> str:
-    from airflow_autoremed.history.attempt_records import name_of
-
-    return name_of(attempt)
 
 
 def _masked(decision: Decision) -> Decision:

@@ -303,7 +303,7 @@ def _permitted(running: RunningAttempt, decision: Decision) -> Decision:
     if why is None:
         from airflow_autoremed.spark.allocation import total
 
-        following = replace(running.attempt, try_number=running.attempt.try_number + 1)
+        following = running.attempt.next()
         refused = recorder.grant(following, total(decision.conf) - total(running.baseline))
         why = None if refused is None else f"The next try runs unchanged: {refused}."
     return decision if why is None else _left_alone(running, decision, why, keep_patch=True)

@@ -36,7 +36,7 @@ _MOST_LOG = 256 * 1024 * 1024
 
 def lost_try(running: RunningAttempt, left: Handover | None) -> AttemptId | None:
     """The try before *running* when it ended without a verdict; ``None`` when it did not."""
-    before = replace(running.attempt, try_number=running.attempt.try_number - 1)
+    before = running.attempt.previous()
     if before.try_number < 1 or (left is not None and left.from_try >= before.try_number):
         return None
     return before if Recorder.current().succeeded(before) is None else None

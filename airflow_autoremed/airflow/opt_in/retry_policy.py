@@ -111,8 +111,10 @@ class AutoRemediationPolicy(RetryPolicy):
         try:
             return self.author.evaluate(exception, try_number, max_tries, context)
         except Exception:  # noqa: BLE001 - see below
-            # What Airflow itself does with a policy that raises.
-            log.exception("Retry policy evaluation failed, falling back to default behaviour")
+            # Airflow does the same with a policy that raises.
+            log.exception(
+                "[autoremed] The task's own retry policy failed; Airflow's default behaviour applies"
+            )
             return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_autoremed.failures.matching.matcher import LogMatcher
     from airflow_autoremed.failures.rules.catalogue import Catalogue
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger("airflow_autoremed")
 
 _HELD = 1024 * 1024
 """Characters that are held back: what is done with a line waits for this many, or for the verdict."""
@@ -93,7 +93,7 @@ class LogTap:
 
             catalogue = self._load()
             for warning in catalogue.warnings:
-                _log.warning("autoremed: %s", warning)
+                log.warning("[autoremed] %s", warning)
             self._matcher = LogMatcher(catalogue)
         self._matcher.feed(held, Source.DRIVER_LOG)
 
@@ -133,4 +133,6 @@ class LogTap:
         self._held, self._held_size, self._matcher = [], 0, None
         if not self._broken:
             self._broken = True
-            _log.warning("autoremed: cannot read the log of this task, its failure stays unknown: %r", error)
+            log.warning(
+                "[autoremed] This task's log could not be analysed; the failure is unclassified: %r", error
+            )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
-from airflow_autoremed.history.attempt_records import Promotion, name_of
+from airflow_autoremed.history.attempt_records import Promotion
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.db.upsert import put, take_turns
 from airflow_autoremed.history.queries.promoted_patch import in_force
@@ -90,7 +90,7 @@ def propose(
     if known == operations:
         return
     put(connection, _patches.name, row, keep=("created_at",))
-    _note(connection, key, name_of(attempt), None, PatchState.PROPOSED, decision.reason)
+    _note(connection, key, str(attempt), None, PatchState.PROPOSED, decision.reason)
 
 
 def promote(
@@ -135,7 +135,7 @@ def applied(connection: Connection, key: str, attempt: AttemptId) -> None:
         return
     _set(connection, key, last_used_at=encoding.to_text(_now()))
     if row.state == PatchState.PROPOSED.value:
-        change(connection, row, PatchState.ACTIVE, name_of(attempt), "the next try runs with it")
+        change(connection, row, PatchState.ACTIVE, str(attempt), "the next try runs with it")
 
 
 def settle(connection: Connection, key: str, end: PatchedEnd, promotion: Promotion) -> list[str]:
@@ -158,7 +158,7 @@ def settle(connection: Connection, key: str, end: PatchedEnd, promotion: Promoti
 
 def _settle_run(connection: Connection, row: Row[Any], end: PatchedEnd, promotion: Promotion) -> list[str]:
     """A patch that one task instance tries out."""
-    who = name_of(end.attempt)
+    who = str(end.attempt)
     if not end.succeeded and end.category == row.category:
         why = f"the patched try failed of the same cause ({end.category})"
         change(connection, row, PatchState.REVOKED, who, why)
@@ -204,7 +204,7 @@ def _settle_task(connection: Connection, row: Row[Any], end: PatchedEnd, promoti
         why = f"a run that began with it failed of the cause that it is for ({row.category})"
     else:
         return []
-    change(connection, row, PatchState.REVOKED, name_of(end.attempt), why)
+    change(connection, row, PatchState.REVOKED, str(end.attempt), why)
     return [f"The promoted patch is revoked, coming runs begin as declared: {why}."]
 
 

@@ -17,7 +17,6 @@ from airflow_autoremed.history.attempt_records import (
     AttemptEnd,
     AttemptRecord,
     AttemptStart,
-    previous,
 )
 from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
@@ -82,7 +81,7 @@ def _start(connection: Connection, deployment: str, started: AttemptStart) -> No
     if started.attempt.try_number > 1:
         # The try before is over, even if nobody recorded its end. It took memory for this one, which a patch that was
         # not applied does not need.
-        before = row_keys.attempt_key(deployment, previous(started.attempt))
+        before = row_keys.attempt_key(deployment, started.attempt.previous())
         mine = before if started.patched else row["key"]
         connection.execute(_RELEASE, {"key": mine, "before": before})
 
