@@ -56,7 +56,7 @@ lint: setup  ## ruff: style and format; generated pages are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/make_catalogue_page.py --check
-	$(BIN)/python scripts/make_options_page.py --check
+	$(BIN)/python scripts/make_options.py --check
 
 types: setup  ## mypy, strict
 	$(BIN)/mypy
@@ -71,7 +71,7 @@ package: setup  ## build wheel and sdist, and check what is in the wheel
 
 docs: setup  ## renew the generated pages of docs/
 	$(BIN)/python scripts/make_catalogue_page.py
-	$(BIN)/python scripts/make_options_page.py
+	$(BIN)/python scripts/make_options.py
 
 lock: setup  ## renew requirements/dev.lock from pyproject.toml
 	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --group dev pyproject.toml --all-extras \

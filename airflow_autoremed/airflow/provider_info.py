@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_autoremed.settings.options import OPTIONS, SECTION, Option
+from airflow_autoremed.airflow.provider_options import OPTIONS
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -14,21 +14,9 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Auto Remediation for Spark",
         "description": "Spark tasks that fail are retried with a better configuration, or not at all.",
         "config": {
-            SECTION: {
+            "autoremed": {
                 "description": "Remediation of failed Spark tasks (airflow-autoremed).",
-                "options": {option.name: _as_airflow_has_it(option) for option in OPTIONS},
+                "options": OPTIONS,
             }
         },
-    }
-
-
-def _as_airflow_has_it(option: Option) -> dict[str, Any]:
-    return {
-        "description": option.text,
-        # An option without a default is an empty text, which is none of Airflow's other types.
-        "type": option.kind.airflow_type if option.default else "string",
-        "version_added": "0.1.0",
-        "default": option.default,
-        "example": option.example,
-        **({"sensitive": True} if option.sensitive else {}),
     }

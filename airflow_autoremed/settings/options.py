@@ -1,24 +1,25 @@
 """The one table of options. Parsing, provider information, ``docs/options.md`` and what a task may set come from it.
 
+After a change run ``make docs``: the page and what Airflow is told are written from the table.
+
 A default is not repeated here: it is that of the field of the same name in the dataclass of the option's group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.settings import parsers
+from airflow_autoremed.settings.values import Settings
 from airflow_autoremed.spark.sizes import format_bytes
 from airflow_autoremed.types import (
     AttachRules,
     Brakes,
     Ceilings,
     Limits,
-    Mode,
     Objective,
     PatchRules,
     Prices,
@@ -30,35 +31,7 @@ SECTION = "autoremed"
 G = TypeVar("G")
 
 
-@dataclass(frozen=True)
-class General:
-    """The options that belong to no group, with their defaults."""
-
-    mode: Mode = Mode.ACT
-    store: str = ""
-    """SQLAlchemy URL or Airflow connection id; empty: SQLite in ``AIRFLOW_HOME``."""
-    store_deadline: float = 5.0
-    """Timeout of one operation on the store, in seconds."""
-    deployment: str = "default"
-    """Deployments that share one database see only what was recorded under their own name."""
-    rules_paths: tuple[Path, ...] = ()
-    """Files or directories of the deployment's own rules, tried before ours."""
-    attach_to_all: bool = False
-    """Switch remediation on for every task whose operator launches Spark, without touching a Dag file."""
-    limits_for: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """``pool=...``, ``queue=...`` or ``connection=...`` to limits that hold there, over those of the deployment."""
-    retry_budget: int = 0
-    """Retries that opted-in tasks are given beyond their own, for failures that a configuration cures."""
-    models_path: Path | None = None
-    """Directory of the trained models; ``None``: ``autoremed/models`` in ``AIRFLOW_HOME``."""
-    stall_timeout: float | None = None
-    """Seconds that an application may wait without any progress before its attempt is ended; ``None``: for ever."""
-    retention: float | None = None
-    """Seconds that ``autoremed db prune`` keeps the history; ``None``: the command has to say it."""
-
-
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What an option's value looks like."""
 
     name: str
@@ -101,8 +74,7 @@ PATHS = Kind("paths", parsers.paths)
 LIMITS_BY_PLACE = Kind("JSON", parsers.limits_by_place(_check_limits))
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Options that are read into one dataclass."""
 
     name: str
@@ -116,7 +88,7 @@ class Group:
     """What one option of it is called in an error."""
 
 
-GENERAL = Group("", General, "General")
+GENERAL = Group("", Settings, "General")
 ATTACH = Group(
     "attach",
     AttachRules,
@@ -155,8 +127,7 @@ PRICES = Group(
 GROUPS = (GENERAL, ATTACH, LIMITS, CEILINGS, PATCHES, BRAKES, OBJECTIVE, PRICES)
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option of ``[autoremed]``."""
 
     name: str

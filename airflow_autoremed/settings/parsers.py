@@ -20,9 +20,10 @@ T = TypeVar("T")
 
 _LEAST_MEMORY = 64 * MIB
 """No JVM starts Spark in less: a smaller limit is a number whose unit was forgotten."""
-_SIZE = re.compile(r"([0-9]{1,19})(\.[0-9]{1,9})?\s*(?:([kmgtp])i?)?b?")
+_SIZE = r"([0-9]{1,19})(\.[0-9]{1,9})?\s*(?:([kmgtp])i?)?b?"
+"""Compiled on first use, as is the next one: a Dag file seldom needs either."""
 _SIZE_UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1024**4, "p": 1024**5}
-_DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([a-z]*)")
+_DURATION = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([a-z]*)"
 _DURATION_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _UNLIMITED = ("none", "unlimited", "off")
 _DURATIONS = "write a duration such as '90d', '6h', '15m' or '30s'"
@@ -133,7 +134,7 @@ def size(value: Any, label: str) -> int:
     found = 0
     if isinstance(value, int) and not isinstance(value, bool):
         found = value
-    elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip().lower())):
+    elif isinstance(value, str) and (match := re.fullmatch(_SIZE, value.strip().lower())):
         whole, part, unit = match.groups()
         times = _SIZE_UNITS[unit or ""]
         found = int(whole) * times + int(float(part or 0) * times)
@@ -162,7 +163,7 @@ def parse_duration(value: Any, *, where: str) -> float | None:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip().lower())
+        match = re.fullmatch(_DURATION, value.strip().lower())
         if match and not match[2]:
             bare = match[1]
             raise SettingsError(

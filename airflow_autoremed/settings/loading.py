@@ -1,4 +1,4 @@
-"""The ``[autoremed]`` section, read once into one frozen object.
+"""Reading the ``[autoremed]`` section.
 
 The core knows no Airflow: whoever loads the settings may pass a function that looks an option up in Airflow's
 own configuration. Without one, the environment (``AIRFLOW__AUTOREMED__MODE``) and ``airflow.cfg`` are read
@@ -10,61 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser, Error
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from airflow_autoremed.errors import SettingsError
-from airflow_autoremed.settings.options import GROUPS, OPTIONS, SECTION, General
-from airflow_autoremed.types import (
-    AttachRules,
-    Brakes,
-    Ceilings,
-    Limits,
-    Objective,
-    PatchRules,
-    Prices,
-)
-
-
-@dataclass(frozen=True)
-class Settings(General):
-    """Everything that can be configured, with its default."""
-
-    limits: Limits = field(default_factory=Limits)
-    attach: AttachRules = field(default_factory=AttachRules)
-    """Opt in only the tasks that meet these."""
-    patches: PatchRules = field(default_factory=PatchRules)
-    brakes: Brakes = field(default_factory=Brakes)
-    ceilings: Ceilings = field(default_factory=Ceilings)
-    prices: Prices = field(default_factory=Prices)
-    objective: Objective = field(default_factory=Objective)
-    """What the answers of a model are weighed by."""
-
-    @property
-    def models(self) -> Path:
-        """Where models are looked for."""
-        return self.models_path or airflow_home() / "autoremed" / "models"
-
-    @property
-    def store_url(self) -> str:
-        """The SQLAlchemy URL of the store.
-
-        :raises SettingsError: when ``store`` is an Airflow connection id, which only Airflow can resolve.
-        """
-        if not self.store:
-            return f"sqlite:///{airflow_home() / 'autoremed.db'}"
-        if "://" in self.store:
-            return self.store
-        raise SettingsError(
-            f"[{SECTION}] store = {self.store!r} is an Airflow connection id; "
-            "it can only be resolved where Airflow is loaded. Write a SQLAlchemy URL to use it here."
-        )
-
-
-def airflow_home() -> Path:
-    """``AIRFLOW_HOME``, as Airflow itself finds it."""
-    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+from airflow_autoremed.settings.options import GROUPS, OPTIONS, SECTION
+from airflow_autoremed.settings.values import Settings, airflow_home
 
 
 def load(lookup: Callable[[str], str | None] | None = None) -> Settings:
