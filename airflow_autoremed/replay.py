@@ -19,14 +19,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime, timezone
 
 from airflow_autoremed.remediation import pipeline
+from airflow_autoremed.remediation.gates import Outcome, Passage, Recent
 from airflow_autoremed.spark import allocation, cost
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
+    Advice,
+    AttemptId,
+    Brakes,
     Classification,
     Conf,
     Decision,
@@ -38,6 +43,7 @@ from airflow_autoremed.types import (
     Predictor,
     Prices,
     Question,
+    Reason,
     RecordedAttempt,
     Restartable,
 )
@@ -45,7 +51,7 @@ from airflow_autoremed.types import (
 _MEMORY = tuple(key for key, spec in PATCHABLE.items() if spec.footprint)
 _WINDOW = 39
 
-Policy = Callable[[FailedAttempt, Classification, Insight | None], Decision]
+Policy = Callable[[FailedAttempt, Classification, Passage, Insight | None], Decision]
 """What is decided about one failed attempt."""
 Describe = Callable[[str], Classification]
 """The verdict that a recorded category stands for."""
@@ -88,19 +94,19 @@ class Tally:
         return self.healed / self.failures, (self.healed + self.unknown) / self.failures
 
 
-def blind(failed: FailedAttempt, cause: Classification, _: Insight | None) -> Decision:
+def blind(failed: FailedAttempt, cause: Classification, _: Passage, __: Insight | None) -> Decision:
     """Airflow's own: the same again."""
-    return Decision(Action.LEAVE_ALONE, "", cause, failed.effective)
+    return Decision(Action.LEAVE_ALONE, Reason("", Advice.PLAIN_RETRY), cause, failed.effective)
 
 
 def playbook(limits: Limits) -> Policy:
     """The rules and the playbook, without a model."""
-    return lambda failed, cause, _: pipeline.decide(failed, cause, limits)
+    return lambda failed, cause, passage, _: pipeline.decide(failed, cause, limits, passage)
 
 
 def with_model(limits: Limits) -> Policy:
     """The same with a model."""
-    return lambda failed, cause, insight: pipeline.decide(failed, cause, limits, insight)
+    return lambda failed, cause, passage, insight: pipeline.decide(failed, cause, limits, passage, insight)
 
 
 def replay(
@@ -109,6 +115,7 @@ def replay(
     describe: Describe,
     *,
     prices: Prices,
+    brakes: Brakes | None = None,
     predictor: Predictor | None = None,
     objective: Objective | None = None,
     after: float = 0.0,
@@ -126,6 +133,7 @@ def replay(
             policies,
             describe,
             prices=prices,
+            brakes=brakes,
             predictor=predictor,
             objective=objective,
             after=after,
@@ -140,6 +148,7 @@ def of_task(
     describe: Describe,
     *,
     prices: Prices,
+    brakes: Brakes | None = None,
     predictor: Predictor | None = None,
     objective: Objective | None = None,
     after: float = 0.0,
@@ -157,13 +166,48 @@ def of_task(
         )
         asked = _asked(failed, before, following)
         cause = describe(failed.category or UNKNOWN)
+        now = datetime.fromtimestamp(_ended_at(failed), timezone.utc)
+        passage = Passage(books=_RecordedBooks(before), brakes=brakes or Brakes(), now=now)
         insight = None
         if predictor is not None:
             told = replace(failed, succeeded=None, category=None)
             insight = Insight(predictor, before[-_WINDOW:], told, objective or Objective(), prices)
         for name, policy in policies.items():
-            _judge(tallies[name], policy(asked, cause, insight), failed, following, prices, insight)
+            _judge(tallies[name], policy(asked, cause, passage, insight), failed, following, prices, insight)
     return tallies
+
+
+class _RecordedBooks:
+    """What the gates ask about other attempts, as far as the record of one task tells it.
+
+    Of the Dag and of the deployment only this task's own attempts are known, so their fuses hold back less than they
+    did; what other tasks held at the time is not recorded, so all memory is granted.
+    """
+
+    def __init__(self, before: Sequence[RecordedAttempt]) -> None:
+        self._before = before
+
+    def outcomes(self, wanted: Sequence[Recent]) -> Sequence[Sequence[Outcome]]:
+        return [self._latest(each) for each in wanted]
+
+    def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        return None
+
+    def _latest(self, recent: Recent) -> list[Outcome]:
+        latest = sorted(
+            (each for each in self._before if each.succeeded is not None and each.effective != each.baseline),
+            key=_ended_at,
+            reverse=True,
+        )
+        return [
+            (bool(each.succeeded), datetime.fromtimestamp(_ended_at(each), timezone.utc))
+            for each in latest
+            if recent.category in (None, each.category)
+        ][: recent.most]
+
+
+def _ended_at(record: RecordedAttempt) -> float:
+    return record.started_at + (record.duration_s or 0.0)
 
 
 def _followed(

@@ -161,16 +161,94 @@ class PastAttempt:
     """Whether the try after it was given another configuration because of it."""
 
 
+class Advice(str, Enum):
+    """What is advised about a failure, before any gate."""
+
+    CHANGE = "change"
+    """Retry with another configuration."""
+    PLAIN_RETRY = "plain_retry"
+    """Retry as before."""
+    NO_KNOWN_CURE = "no_known_cure"
+    """The cause is known, and no setting that cures it is."""
+    UNCLASSIFIED = "unclassified"
+    """No rule names the cause."""
+    INCURABLE = "incurable"
+    """Whatever the configuration, a retry fails."""
+    NO_ROOM = "no_room"
+    """What would cure it does not fit within the limits."""
+    NOT_WORTH_IT = "not_worth_it"
+    """A model predicts that every retry within the limits fails."""
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """Why no configuration within the limits can cure a failure."""
+
+    limit: str
+    """The name of the limit that is in the way (``max_growth``, ``max_container_memory``, ``max_total_memory``,
+    ``cluster`` for what the cluster grants, ``setting`` for a setting's own maximum), or empty."""
+    text: str
+    """In numbers, for a person: a clause without a full stop."""
+
+
+@dataclass(frozen=True)
+class Odds:
+    """What a model predicts of the best retry."""
+
+    fails: float
+    """P(fail), 0 to 1."""
+    similar: int
+    """Attempts like it that the model has learned from."""
+    model: str
+    threshold: float | None = None
+    """P(fail) above which no retry is made, where that decided."""
+    relative_cost: float | None = None
+    """Of the chosen configuration, as a multiple of the playbook's, where it was chosen."""
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A gate that changed a decision."""
+
+    gate: str
+    """Its name in :mod:`airflow_autoremed.remediation.gates`."""
+    why: str
+    """For a person: a clause without a full stop."""
+
+
+Changes = Mapping[str, tuple[str | None, str]]
+"""Setting to (the value that the failed attempt ran with, or ``None``; the new value)."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a decision was made, as data. :mod:`airflow_autoremed.remediation.reasons` renders it."""
+
+    what_failed: str
+    """One sentence for a person."""
+    advice: Advice
+    changes: Changes = field(default_factory=dict)
+    """What is advised to change, also where a gate held it back."""
+    notes: tuple[str, ...] = ()
+    """For a person: clauses about the changes, such as a value that was clamped."""
+    shortage: Shortage | None = None
+    odds: Odds | None = None
+    held_back: HeldBack | None = None
+    lost_attempt: int | None = None
+    """The number of the attempt, where it was lost with its worker and judged afterwards."""
+
+
 @dataclass(frozen=True)
 class Recommendation:
-    """What the playbook (or a model) advises for the next try."""
+    """What the playbook (or a model) advises for the next attempt."""
 
     conf: Conf | None
-    """The full configuration of the next try, or ``None``: no feasible retry."""
-    reason: str
-    """One readable sentence."""
-    changes: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
-    """Changed keys only: ``(declared value or None, new value)``."""
+    """The full configuration of the next attempt, or ``None``: no feasible retry."""
+    advice: Advice
+    changes: Changes = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    shortage: Shortage | None = None
+    odds: Odds | None = None
     decided_by: str = "playbook"
 
 
@@ -229,16 +307,20 @@ class Patch:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done about a failed attempt, with the reason in one line."""
+    """What is done about a failed attempt, and why."""
 
     action: Action
-    reason: str
+    reason: Reason
     classification: Classification
     conf: Conf
-    """The full configuration of the next try (the unchanged one unless ``action`` is ``remediate``)."""
+    """The full configuration of the next attempt (the unchanged one unless ``action`` is ``remediate``)."""
     patch: Patch | None = None
-    changes: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
     decided_by: str = "rules"
+
+    @property
+    def changes(self) -> Changes:
+        """What the next attempt changes; nothing unless it is remediated."""
+        return self.reason.changes if self.action is Action.REMEDIATE else {}
 
 
 @dataclass(frozen=True)
@@ -254,6 +336,8 @@ class FailedAttempt:
     history: tuple[PastAttempt, ...] = ()
     """Earlier attempts of this task instance, oldest first, without this one."""
     duration_s: float | None = None
+    runs_promoted_patch: bool = False
+    """Whether its patch is the one promoted for the task, which every later attempt finds by itself."""
 
 
 @dataclass(frozen=True)

@@ -271,7 +271,7 @@ def store(home: Path, repetitions: int) -> Iterable[Figure]:
     from sqlalchemy import create_engine
     from store_concurrency import fail, succeed
 
-    from airflow_autoremed.airflow.attempt.history_client import Recorder
+    from airflow_autoremed.airflow.attempt.history_client import HistoryClient
     from airflow_autoremed.airflow.options import settings
     from airflow_autoremed.history import migrations
 
@@ -285,7 +285,7 @@ def store(home: Path, repetitions: int) -> Iterable[Figure]:
             engine = create_engine(url)
             migrations.upgrade(engine)
             engine.dispose()
-            recorder = Recorder()
+            recorder = HistoryClient()
             fail(recorder, 10**6)
             for what, act in (("a failure decided", fail), ("a patched try begun and ended", succeed)):
                 times = []

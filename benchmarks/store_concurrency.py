@@ -50,7 +50,7 @@ def work(url: str, indexes: range, fresh: bool, start: Any, out: Any) -> None:
     """
     os.environ["AIRFLOW__AUTOREMED__STORE"] = url
     os.environ["AIRFLOW__AUTOREMED__MAX_EXTRA_MEMORY"] = "100t"
-    from airflow_autoremed.airflow.attempt.history_client import Recorder
+    from airflow_autoremed.airflow.attempt.history_client import HistoryClient
     from airflow_autoremed.airflow.options import settings
 
     warm_up(f"sqlite:///{os.environ['AIRFLOW_HOME']}/warm-up-{os.getpid()}.db")
@@ -60,11 +60,11 @@ def work(url: str, indexes: range, fresh: bool, start: Any, out: Any) -> None:
     deciding: list[float] = []
     healing: list[float] = []
     faults = 0
-    recorder = Recorder()
+    recorder = HistoryClient()
     start.wait()
     for try_number, times in ((1, deciding), (2, healing)):
         for index in indexes:
-            recorder = Recorder() if fresh else recorder
+            recorder = HistoryClient() if fresh else recorder
             began = time.perf_counter()
             ok = (fail if try_number == 1 else succeed)(recorder, index)
             times.append((time.perf_counter() - began) * 1e3)
@@ -121,12 +121,15 @@ def running_attempt(index: int, try_number: int) -> Any:
 
 
 def a_decision(index: int) -> Any:
+    from airflow_autoremed.remediation.gates import Passage
     from airflow_autoremed.remediation.pipeline import decide
     from airflow_autoremed.types import Classification, FailedAttempt, Limits, Restartable
 
     running = running_attempt(index, 1)
     cause = Classification("executor_oom_heap", "executor-heap-oom", Restartable.WITH_CHANGES, True)
-    return decide(FailedAttempt(running.attempt, running.baseline, running.baseline, 3), cause, Limits())
+    return decide(
+        FailedAttempt(running.attempt, running.baseline, running.baseline, 3), cause, Limits(), Passage()
+    )
 
 
 def warm_up(url: str) -> None:
@@ -134,11 +137,11 @@ def warm_up(url: str) -> None:
     import psycopg2  # noqa: F401
 
     os.environ["AIRFLOW__AUTOREMED__STORE"] = url
-    from airflow_autoremed.airflow.attempt.history_client import Recorder
+    from airflow_autoremed.airflow.attempt.history_client import HistoryClient
     from airflow_autoremed.airflow.options import settings
 
     for act in (fail, succeed):
-        recorder = Recorder()
+        recorder = HistoryClient()
         act(recorder, 0)
         recorder._store.close()  # type: ignore[union-attr]
     settings.cache_clear()

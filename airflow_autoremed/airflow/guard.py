@@ -1,4 +1,4 @@
-"""Never make it worse: whatever goes wrong inside us ends in one warning, and the task goes on without us."""
+"""Never make it worse: whatever goes wrong inside us ends in one warning, and the task continues without us."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 def never_worse(doing: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
     """Decorate an entry point: an exception inside it is logged as one warning, and ``None`` is returned.
 
-    :param doing: what the entry point does, as it reads after "While": ``preparing the try``.
+    :param doing: what the entry point does, as it reads after "while": ``preparing the attempt``.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
@@ -36,7 +36,7 @@ def never_worse(doing: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]
 def warn(doing: str, error: BaseException) -> None:
     """The one warning about a fault of ours; its traceback is logged on level DEBUG."""
     log.warning(
-        "[autoremed] While %s: %s: %s. The task goes on as if airflow-autoremed were not installed.",
+        "[autoremed] airflow-autoremed failed while %s (%s: %s). The task continues without it.",
         doing,
         type(error).__name__,
         _one_line(error),

@@ -56,7 +56,8 @@ def recommend(
     from airflow_autoremed.failures.matching.classify import classify_file
     from airflow_autoremed.failures.rules.loading import load_catalogue
     from airflow_autoremed.patching import diff
-    from airflow_autoremed.remediation import pipeline
+    from airflow_autoremed.remediation import pipeline, reasons
+    from airflow_autoremed.remediation.gates import Passage
 
     # The first attempt ran with what the author declared; growth is measured against that.
     baseline = past[0].conf if past else effective
@@ -67,14 +68,14 @@ def recommend(
         retries_left=retries_left,
         history=past,
     )
-    decision = pipeline.decide(failed, classify_file(load_catalogue(), log), caps)
+    decision = pipeline.decide(failed, classify_file(load_catalogue(), log), caps, Passage())
     patch = [dict(operation) for operation in diff(effective, decision.conf)]
     if output is Format.JSON:
         typer.echo(
             json.dumps(
                 {
                     "decision": decision.action.value,
-                    "reason": decision.reason,
+                    "reason": reasons.text(decision),
                     "category": decision.classification.category,
                     "conf": dict(decision.conf),
                     "patch": patch,
@@ -82,13 +83,13 @@ def recommend(
             )
         )
     else:
-        _print(decision, effective)
+        _print(decision, reasons.text(decision), effective)
 
 
-def _print(decision: Decision, before: Conf) -> None:
+def _print(decision: Decision, reason: str, before: Conf) -> None:
     console = Console()
     cause = decision.classification
-    console.print(f"[bold]{decision.action.value}[/]  {escape(decision.reason)}")
+    console.print(f"[bold]{decision.action.value}[/]  {escape(reason)}")
     console.print(
         f"category: {cause.category} ({'by rule ' + cause.rule if cause.rule else 'no rule matched'})"
     )

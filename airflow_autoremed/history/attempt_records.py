@@ -40,6 +40,8 @@ class AttemptDecision(NamedTuple):
 
     decision: Decision
     mode: Mode
+    reason: str
+    """Of the decision, in words (:mod:`airflow_autoremed.remediation.reasons`)."""
     excerpt: str = ""
     """Of the evidence, for people; 16 KB of it are kept."""
     max_tries: int | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from airflow_autoremed.patching.apply_patch import apply
 from airflow_autoremed.patching.config_diff import describe, diff, make_patch
 from airflow_autoremed.patching.patch_json import from_json, to_json
-from airflow_autoremed.patching.promotion import expired, paused, worth_keeping, worth_promoting
+from airflow_autoremed.patching.promotion import expired, worth_keeping, worth_promoting
 
 __all__ = [
     "apply",
@@ -18,7 +18,6 @@ __all__ = [
     "expired",
     "from_json",
     "make_patch",
-    "paused",
     "to_json",
     "worth_keeping",
     "worth_promoting",

@@ -1,4 +1,4 @@
-"""What becomes of a patch: when it outlives its run, when it is taken back, and when remediation pauses.
+"""What becomes of a patch: when it outlives its run, and when it is taken back.
 
 The arithmetic of promotion. Of a task's recorded first tries with the declared configuration, the share ``p``
 failed for the cause that the patch is for. Running the next one patched from the start saves, on average::
@@ -11,7 +11,6 @@ memory it did not need. A patch is worth keeping while that is not negative.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from airflow_autoremed.types import PatchRules, TaskRecord
@@ -67,24 +66,6 @@ def expired(rules: PatchRules, *, since: datetime, last_used: datetime | None, n
     if now - (last_used or since) > timedelta(seconds=rules.patch_max_idle):
         return f"it was not used for {_days(rules.patch_max_idle)} (patch_max_idle)"
     return None
-
-
-def paused(
-    outcomes: Sequence[tuple[bool, datetime]], most: int | None, pause_s: float, now: datetime
-) -> str | None:
-    """Why remediation pauses, from the outcomes of remediated tries, latest first; ``None`` when it does not.
-
-    After the pause one try is allowed; when it fails too, its failure begins the next pause.
-
-    :param outcomes: whether the try succeeded, and when it ended.
-    :param most: failures in a row from which on there is a pause; ``None``: never.
-    """
-    if most is None or len(outcomes) < most or any(succeeded for succeeded, _ in outcomes[:most]):
-        return None
-    until = outcomes[0][1] + timedelta(seconds=pause_s)
-    if now >= until:
-        return None
-    return f"its last {most} remediated tries all failed; it goes on at {until:%Y-%m-%d %H:%M} UTC"
 
 
 def _times(count: int) -> str:

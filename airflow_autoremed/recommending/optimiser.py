@@ -18,18 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_autoremed.recommending.plan import REAL_STEP
-from airflow_autoremed.recommending.playbook import described
+from airflow_autoremed.recommending.playbook import change_to
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.allocation import Role
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.limits import growth_base, violations
 from airflow_autoremed.spark.sizes import GIB, MIB
 from airflow_autoremed.types import (
+    Advice,
     Axis,
     Classification,
     Conf,
     Insight,
     Limits,
+    Odds,
     PastAttempt,
     Prediction,
     Question,
@@ -87,11 +89,11 @@ def improve(
     objective = insight.objective
     answer = insight.predictor.predict(Question(coming, past, few))
     if answer.similar < objective.rank_from:
-        return replace(
-            advice,
-            reason=f"{advice.reason} The playbook decided: the model knows {answer.similar} similar attempts "
-            f"(it chooses from {objective.rank_from}).",
+        note = (
+            f"the playbook decided: the model knows {answer.similar} similar attempts and chooses "
+            f"once there are {objective.rank_from}"
         )
+        return replace(advice, notes=(*advice.notes, note))
     axes: tuple[Axis, ...] = few
     if answer.similar >= objective.free_from:
         axes = axes_around(cause.category, advice.conf, memory, floor, ceiling, limits)
@@ -105,42 +107,39 @@ def improve(
     if choice is None:
         best = float(np.where(allowed, answer.fails, 1.0).min())
         if best > objective.stop_above and answer.similar >= objective.free_from:
+            odds = Odds(best, answer.similar, answer.model, threshold=objective.stop_above)
+            note = f"the best of {int(allowed.sum())} configurations within the limits"
             return Recommendation(
-                None,
-                f"No retry is worth it: the best of {int(allowed.sum())} configurations inside the limits fails with "
-                f"a probability of {best:.0%} (from {objective.stop_above:.0%} on none is tried), says the model "
-                f"{answer.model} from {answer.similar} similar attempts.",
-                decided_by=answer.model,
+                None, Advice.NOT_WORTH_IT, notes=(note,), odds=odds, decided_by=answer.model
             )
-        return replace(
-            advice,
-            reason=f"{advice.reason} The playbook decided: to the model {answer.model} the best configuration fails with "
-            f"a probability of {best:.0%}, too much to choose it and too little to stop.",
+        note = (
+            f"the playbook decided: the model {answer.model} predicts a failure probability of {best:.0%} for the "
+            "best configuration, too high to choose it and too low to stop"
         )
+        return replace(advice, notes=(*advice.notes, note))
     conf = dict(advice.conf)
     for axis, at in zip(axes, choice.position, strict=True):
         conf[axis.key] = PATCHABLE[axis.key].format(axis.values[at])
     if violations(conf, baseline, limits):
         return advice
-    note = (
-        f"P(fail) {choice.fails:.0%} at {choice.cost:.2g} times the cost of the playbook's choice, says the model "
-        f"{answer.model} from {answer.similar} similar attempts"
-    )
-    return described(conf, baseline, effective, (note,), decided_by=answer.model)
+    odds = Odds(choice.fails, answer.similar, answer.model, relative_cost=choice.cost)
+    return change_to(conf, effective, (), odds=odds, decided_by=answer.model)
 
 
-def hopeless(cause: Classification, template_id: str | None, effective: Conf, insight: Insight) -> str | None:
-    """Why a failure that no rule names is not worth a retry; ``None`` when it may be, or too little is known."""
+def hopeless(
+    cause: Classification, template_id: str | None, effective: Conf, insight: Insight
+) -> Odds | None:
+    """The odds with which a failure that no rule names is not worth a plain retry; ``None`` when it may be, or too
+    little is known.
+    """
     failed = replace(insight.failed, succeeded=False, category=cause.category, template_id=template_id)
     coming = _coming(failed, effective)
     answer = insight.predictor.predict(Question(coming, (*insight.past, failed), ()))
     fails = float(answer.fails)
-    if answer.similar < insight.objective.free_from or fails < max(0.97, insight.objective.stop_above):
+    threshold = max(0.97, insight.objective.stop_above)
+    if answer.similar < insight.objective.free_from or fails < threshold:
         return None
-    return (
-        f"A plain retry fails with a probability of {fails:.0%}, says the model {answer.model} from {answer.similar} "
-        "failures with the same error template."
-    )
+    return Odds(fails, answer.similar, answer.model, threshold=threshold)
 
 
 def axes_around(

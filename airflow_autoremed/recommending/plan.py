@@ -10,7 +10,7 @@ from airflow_autoremed.spark.allocation import Role
 from airflow_autoremed.spark.keys import PATCHABLE, jvm_flag, with_jvm_flag
 from airflow_autoremed.spark.limits import growth_base
 from airflow_autoremed.spark.sizes import MIB, format_bytes
-from airflow_autoremed.types import Classification, Conf, Limits, PastAttempt
+from airflow_autoremed.types import Classification, Conf, Limits, PastAttempt, Shortage
 
 REAL_STEP = 1.2
 """Less than this factor over what failed is not worth a try: near the limit an OOM is not deterministic
@@ -30,8 +30,8 @@ class Plan:
     conf: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """What the reason should add: clamped values, unreadable ones."""
-    shortage: str = ""
-    """Why the last growth that was asked for could not be had, in numbers."""
+    shortage: Shortage | None = None
+    """Why the last growth that was asked for could not be had."""
 
     @classmethod
     def start(
@@ -46,7 +46,7 @@ class Plan:
         plan = cls(cause, baseline, effective, limits, (effective, *earlier), conf=dict(effective))
         for key in sorted(effective.keys() & PATCHABLE.keys()):
             if PATCHABLE[key].kind != "jvm_flags" and allocation.value(effective, key) is None:
-                plan.notes.append(f"{key} = {effective[key]!r} cannot be read and was taken as not set")
+                plan.notes.append(f"{key} = {effective[key]!r} cannot be read and was treated as not set")
         return plan
 
     @property
@@ -57,6 +57,10 @@ class Plan:
     @property
     def changed(self) -> bool:
         return self.conf != dict(self.effective)
+
+    @property
+    def shortage_text(self) -> str:
+        return self.shortage.text if self.shortage is not None else "it does not fit"
 
     def declared(self, key: str) -> float | None:
         """The value that the last attempt ran with; ``None`` where Spark's default held."""
@@ -78,7 +82,7 @@ class Plan:
         """Raise a setting that takes no container memory to *value*, up to its own maximum; whether it rose."""
         target = min(value, PATCHABLE[key].maximum)
         if target <= self.floor(key):
-            self.shortage = f"{key} stands at its maximum"
+            self.shortage = Shortage("setting", f"{key} is at its maximum")
             return False
         self.set(key, target)
         return True
@@ -96,11 +100,12 @@ class Plan:
         if target < wanted and target < floor * REAL_STEP:
             what = f"{key} would have to grow beyond {format_bytes(int(floor))} (to about {format_bytes(int(wanted))})"
             if room <= ceiling:
-                self.shortage = f"{what}, but {self._limit_text()}"
+                self.shortage = Shortage(self._limit_name(), f"{what}, but {self._limit_text()}")
             else:
-                self.shortage = (
+                self.shortage = Shortage(
+                    "max_growth",
                     f"{what}, but the growth ceiling is {format_bytes(int(ceiling))} "
-                    f"({self.limits.max_growth:g} times {format_bytes(int(base or 0))})"
+                    f"({self.limits.max_growth:g} times {format_bytes(int(base or 0))})",
                 )
             return False
         if target < wanted:
@@ -118,7 +123,9 @@ class Plan:
         key = f"spark.{role}.extraJavaOptions"
         failed = max(jvm_flag(conf.get(key, ""), flag) or 0 for conf in self.failed)
         if size <= failed:
-            self.shortage = f"{flag.rstrip('=')} of {format_bytes(failed)} was not enough"
+            self.shortage = Shortage(
+                "setting", f"{flag.rstrip('=')} of {format_bytes(failed)} was not enough"
+            )
             return False
         self.conf[key] = with_jvm_flag(self.conf.get(key, ""), flag, int(size))
         return True
@@ -162,6 +169,9 @@ class Plan:
 
     def _overhead_declared(self, role: Role) -> bool:
         return allocation.value(self.conf, allocation.overhead_key(self.conf, role)) is not None
+
+    def _limit_name(self) -> str:
+        return "max_total_memory" if self.limits.max_container_memory is None else "max_container_memory"
 
     def _limit_text(self) -> str:
         if self.limits.max_container_memory is not None:

@@ -15,7 +15,17 @@ from airflow_autoremed.spark.allocation import Role
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.limits import violations
 from airflow_autoremed.spark.sizes import GIB, MIB
-from airflow_autoremed.types import Classification, Conf, Limits, PastAttempt, Recommendation, Restartable
+from airflow_autoremed.types import (
+    Advice,
+    Classification,
+    Conf,
+    Limits,
+    Odds,
+    PastAttempt,
+    Recommendation,
+    Restartable,
+    Shortage,
+)
 
 DEFAULT_PARTITIONS = 200
 MOST_PARTITIONS = 4000
@@ -44,18 +54,19 @@ def recommend(
     plan = Plan.start(classification, baseline, effective, history, limits)
     play = PLAYS.get(classification.category)
     if play is None:
-        return _unchanged(plan, _no_play(classification))
+        plain = classification.restartable is Restartable.AS_IS
+        return _unchanged(plan, Advice.PLAIN_RETRY if plain else Advice.NO_KNOWN_CURE)
     if not play(plan):
         if classification.restartable is Restartable.AS_IS:
-            return _unchanged(plan, "A plain retry may work.")
-        shortage = plan.shortage or "no setting is left to change"
-        return Recommendation(None, f"No retry fits: {shortage}.")
+            return _unchanged(plan, Advice.PLAIN_RETRY)
+        shortage = plan.shortage or Shortage("", "no setting is left to change")
+        return Recommendation(None, Advice.NO_ROOM, shortage=shortage)
     if not plan.changed:
-        return _unchanged(plan, "A plain retry may work.")
+        return _unchanged(plan, Advice.PLAIN_RETRY)
     broken = violations(plan.conf, baseline, limits)
     if broken:
-        return Recommendation(None, f"No retry fits: {'; '.join(broken)}.")
-    return _changed(plan)
+        return Recommendation(None, Advice.NO_ROOM, shortage=Shortage("", "; ".join(broken)))
+    return change_to(plan.conf, effective, plan.notes)
 
 
 def _executor_heap(plan: Plan) -> bool:
@@ -70,11 +81,11 @@ def _executor_heap(plan: Plan) -> bool:
         return True
     cores = plan.declared("spark.executor.cores")
     if cores is not None and cores > (plan.declared("spark.task.cpus") or 1):
-        plan.notes.append(f"memory cannot grow ({plan.shortage}), so fewer tasks share it")
+        plan.notes.append(f"memory cannot grow ({plan.shortage_text}), so fewer tasks share it")
         plan.set("spark.executor.cores", max(cores // 2, plan.declared("spark.task.cpus") or 1))
         return True
     if partitions:
-        plan.notes.append(f"memory cannot grow ({plan.shortage}), so each task gets a smaller share")
+        plan.notes.append(f"memory cannot grow ({plan.shortage_text}), so each task gets a smaller share")
     return partitions
 
 
@@ -84,7 +95,7 @@ def _executor_overhead(plan: Plan) -> bool:
         return True
     cores = plan.declared("spark.executor.cores")
     if cores is not None and cores > (plan.declared("spark.task.cpus") or 1):
-        plan.notes.append(f"the container is full ({plan.shortage}), so fewer tasks share it")
+        plan.notes.append(f"the container is full ({plan.shortage_text}), so fewer tasks share it")
         plan.set("spark.executor.cores", max(cores // 2, plan.declared("spark.task.cpus") or 1))
         return True
     return False
@@ -222,14 +233,15 @@ def _invalid_request(plan: Plan) -> bool:
     largest = [size for size in (plan.cause.sizes.get("threshold"), plan.limits.max_container_memory) if size]
     threshold = plan.cause.sizes.get("threshold")
     if threshold is None:
-        plan.shortage = "the cluster does not say how much it grants"
+        plan.shortage = Shortage("cluster", "the cluster does not say how much it grants")
         return False
     beside = allocation.container(plan.conf, role) - allocation.heap(plan.conf, role)
     heap = (min(largest) - max(beside, plan.cause.sizes.get("overhead", 0))) // MIB * MIB
     if heap < PATCHABLE[key].minimum or heap >= allocation.heap(plan.conf, role):
-        plan.shortage = (
+        plan.shortage = Shortage(
+            "cluster",
             f"the largest container the cluster grants is {PATCHABLE[key].format(threshold)}, "
-            f"of which {PATCHABLE[key].format(beside)} are taken beside the heap"
+            f"of which {PATCHABLE[key].format(beside)} are taken beside the heap",
         )
         return False
     plan.set(key, heap)
@@ -265,7 +277,7 @@ def _patience(plan: Plan) -> bool:
 
 def _disk(plan: Plan) -> bool:
     """No setting of ours frees a disk; another node may have room, so one plain retry, then stop."""
-    plan.shortage = "local disks are full, and no setting that may be changed here frees them"
+    plan.shortage = Shortage("", "local disks are full, and no setting that may be changed here frees them")
     return plan.repeats == 0
 
 
@@ -325,7 +337,9 @@ def _raise_low_partitions(plan: Plan) -> bool:
 
 def _no_broadcast(plan: Plan, key: str) -> bool:
     if all(allocation.value(conf, key) == -1 for conf in plan.failed):
-        plan.shortage = "automatic broadcasts are switched off already; the plan asks for this one itself"
+        plan.shortage = Shortage(
+            "setting", "automatic broadcasts are already off; the query asks for this one itself"
+        )
         return False
     plan.set(key, -1)
     return True
@@ -357,33 +371,20 @@ def _deciding_text(plan: Plan) -> str:
     return "\n".join(line.text for line in plan.cause.lines)
 
 
-def _no_play(classification: Classification) -> str:
-    if classification.restartable is Restartable.AS_IS:
-        return "A plain retry may work."
-    return f"No setting is known to cure {classification.category}, so Airflow's own retry rules apply."
+def _unchanged(plan: Plan, advice: Advice) -> Recommendation:
+    return Recommendation(plan.effective, advice)
 
 
-def _unchanged(plan: Plan, reason: str) -> Recommendation:
-    return Recommendation(plan.effective, reason)
-
-
-def _changed(plan: Plan) -> Recommendation:
-    return described(plan.conf, plan.baseline, plan.effective, plan.notes)
-
-
-def described(
-    conf: Conf, baseline: Conf, effective: Conf, notes: Sequence[str], decided_by: str = "playbook"
+def change_to(
+    conf: Conf,
+    effective: Conf,
+    notes: Sequence[str],
+    *,
+    odds: Odds | None = None,
+    decided_by: str = "playbook",
 ) -> Recommendation:
-    """The recommendation of *conf*, saying what differs from what failed (*effective*)."""
+    """The recommendation of *conf*, with what differs from what failed (*effective*)."""
     changes = {
-        key: (baseline.get(key), value) for key, value in sorted(conf.items()) if baseline.get(key) != value
+        key: (effective.get(key), value) for key, value in sorted(conf.items()) if effective.get(key) != value
     }
-    new = [
-        f"{key} {effective.get(key, '(not set)')} -> {value}"
-        for key, value in sorted(conf.items())
-        if effective.get(key) != value
-    ]
-    added = f" ({'; '.join(notes)})" if notes else ""
-    return Recommendation(
-        conf, f"The next try runs with {', '.join(new)}{added}.", changes, decided_by=decided_by
-    )
+    return Recommendation(conf, Advice.CHANGE, changes, tuple(notes), odds=odds, decided_by=decided_by)

@@ -1,7 +1,8 @@
-"""The pipeline, top to bottom: evidence -> classification -> recommendation -> decision -> patch.
+"""The pipeline, top to bottom: evidence -> classification -> recommendation -> decision -> gates.
 
-Nothing here knows Airflow or an operator. The ways in (:mod:`airflow_autoremed.airflow`) gather what is known of
-a failed attempt, call :func:`handle`, and carry out what comes back.
+Nothing here knows Airflow or an operator. Whoever learns of a failed attempt (:mod:`airflow_autoremed.airflow.attempt`,
+replay, the simulator) gathers what is known of it, calls :func:`handle` or :func:`decide`, and carries out what comes
+back.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from airflow_autoremed.patching.config_diff import make_patch
+from airflow_autoremed.remediation.gates import Passage, passed
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
+    Advice,
     Classification,
     Conf,
     Decision,
     FailedAttempt,
     Insight,
     Limits,
+    Odds,
     Patch,
+    Reason,
     Recommendation,
     Restartable,
     Scope,
@@ -44,15 +50,19 @@ Ask = Callable[[Classification], Insight | None]
 
 
 def handle(
-    failed: FailedAttempt, tap: Tap, more: Evidence, limits: Limits, ask: Ask | None = None
+    failed: FailedAttempt, tap: Tap, more: Evidence, limits: Limits, passage: Passage, ask: Ask | None = None
 ) -> Decision:
-    """The whole way for one failed attempt: find the cause, decide, and make the patch for the next try."""
+    """The whole way for one failed attempt: find the cause, decide, and make the patch for the next attempt."""
     classification = tap.classify(more)
-    return decide(failed, classification, limits, None if ask is None else ask(classification))
+    return decide(failed, classification, limits, passage, None if ask is None else ask(classification))
 
 
 def decide(
-    failed: FailedAttempt, classification: Classification, limits: Limits, insight: Insight | None = None
+    failed: FailedAttempt,
+    classification: Classification,
+    limits: Limits,
+    passage: Passage,
+    insight: Insight | None = None,
 ) -> Decision:
     """What to do about *failed*, whose cause is *classification*.
 
@@ -64,55 +74,58 @@ def decide(
     a configuration cures it            remediate; stop when what is needed does not fit the limits
     a plain retry may cure it           leave alone; remediate where a setting stands below Spark's default
                                         or the same fault came back
-    any of these, but no retry is left  leave alone, naming what a next run would need
+    any of these, held back by a gate   leave alone (:mod:`airflow_autoremed.remediation.gates`)
     ==================================  =====================================================================
 
     With *insight*, a model that has seen enough similar attempts chooses the configuration, and says where no retry
     is worth it (:mod:`airflow_autoremed.recommending.optimiser`).
 
-    Left alone, a try that ran patched is retried patched: what cured the first failure is not forgotten because
+    Left alone, an attempt that ran patched is retried patched: what cured the first failure is not forgotten because
     of a second one of another kind.
     """
-    what = _what_failed(classification)
-    unchanged = Decision(
-        Action.LEAVE_ALONE,
-        "",
-        classification,
-        conf=failed.effective,
-        patch=_patch(failed, failed.effective) if failed.retries_left > 0 else None,
-    )
-    stop = replace(unchanged, action=Action.STOP, patch=None)
+    return passed(_advised(failed, classification, limits, insight), failed, passage)
 
+
+def _advised(
+    failed: FailedAttempt, classification: Classification, limits: Limits, insight: Insight | None
+) -> Decision:
+    """The decision as the rules, the playbook and the model see it, before the gates."""
+    what = _what_failed(classification)
     if classification.restartable is Restartable.NO:
-        return replace(stop, reason=f"{what} No retry can cure this.")
+        return _stop(failed, classification, Reason(what, Advice.INCURABLE))
     if classification.category == UNKNOWN and classification.rule is None:
-        why = _hopeless(failed, classification, insight)
-        if why is not None and insight is not None:
-            return replace(stop, reason=f"No rule names the cause. {why}", decided_by="model")
-        return replace(
-            unchanged, reason="No rule names the cause of this failure, so Airflow's own retry rules apply."
-        )
+        odds = _hopeless(failed, classification, insight)
+        if odds is None:
+            return _unchanged(failed, classification, Reason(what, Advice.UNCLASSIFIED))
+        notes = ("a plain retry of failures with the same error template",)
+        reason = Reason(what, Advice.NOT_WORTH_IT, notes=notes, odds=odds)
+        return replace(_stop(failed, classification, reason), decided_by="model")
 
     advice = _recommend(failed, classification, limits, insight)
+    reason = Reason(what, advice.advice, advice.changes, advice.notes, advice.shortage, advice.odds)
     if advice.conf is None:
-        return replace(stop, reason=f"{what} {advice.reason}", decided_by=advice.decided_by)
+        return replace(_stop(failed, classification, reason), decided_by=advice.decided_by)
     if dict(advice.conf) == dict(failed.effective):
-        return replace(unchanged, reason=f"{what} {advice.reason}", decided_by=advice.decided_by)
-    if failed.retries_left < 1:
-        return replace(
-            unchanged,
-            reason=f"{what} No retry is left. {_for_the_next_run(advice.reason)}",
-            decided_by=advice.decided_by,
-        )
+        return replace(_unchanged(failed, classification, reason), decided_by=advice.decided_by)
     return Decision(
         Action.REMEDIATE,
-        f"{what} {advice.reason}",
+        reason,
         classification,
         conf=advice.conf,
         patch=_patch(failed, advice.conf),
-        changes=advice.changes,
         decided_by=advice.decided_by,
     )
+
+
+def _unchanged(failed: FailedAttempt, classification: Classification, reason: Reason) -> Decision:
+    """Leave alone: the next attempt runs as this one did."""
+    keep = failed.retries_left > 0 and not failed.runs_promoted_patch
+    patch = _patch(failed, failed.effective) if keep else None
+    return Decision(Action.LEAVE_ALONE, reason, classification, conf=failed.effective, patch=patch)
+
+
+def _stop(failed: FailedAttempt, classification: Classification, reason: Reason) -> Decision:
+    return Decision(Action.STOP, reason, classification, conf=failed.effective)
 
 
 def _recommend(
@@ -134,7 +147,7 @@ def _recommend(
         return advice
 
 
-def _hopeless(failed: FailedAttempt, classification: Classification, insight: Insight | None) -> str | None:
+def _hopeless(failed: FailedAttempt, classification: Classification, insight: Insight | None) -> Odds | None:
     if insight is None or failed.retries_left < 1:
         return None
     try:
@@ -146,25 +159,21 @@ def _hopeless(failed: FailedAttempt, classification: Classification, insight: In
         return None
 
 
-def _for_the_next_run(reason: str) -> str:
-    return reason.replace("The next try runs with", "A next run would need", 1)
-
-
 def _warn(error: Exception) -> None:
-    log.warning("[autoremed] The model could not be asked (%r); the playbook decides", error)
+    log.warning("[autoremed] asking the model failed (%r); the playbook decides", error)
 
 
 def _patch(failed: FailedAttempt, conf: Conf) -> Patch | None:
-    """The patch that gives the next try *conf*; ``None`` when that is what the author declared."""
+    """The patch that gives the next attempt *conf*; ``None`` when that is what the author declared."""
     if dict(conf) == dict(failed.baseline):
         return None
-    from airflow_autoremed.patching import make_patch
-
     attempt = failed.attempt
     scope = Scope(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
     return make_patch(failed.baseline, conf, scope, from_try=attempt.try_number)
 
 
 def _what_failed(classification: Classification) -> str:
+    if classification.category == UNKNOWN and classification.rule is None:
+        return "No rule names the cause of this failure."
     summary = classification.summary.strip() or f"The failure is of the category {classification.category}."
     return summary if summary.endswith((".", "!", "?")) else f"{summary}."

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_autoremed.remediation import reasons
 from airflow_autoremed.types import Brakes
-from benchmarks.fleet.ours import PAUSED, Product, Weak, of_memory
+from benchmarks.fleet.ours import Product, Weak, of_memory
 from benchmarks.fleet.strategies import OURS, SIMPLE, STICKY, Simple, Tried, double_all
 from benchmarks.fleet.world import TRIES, Fleet, Task, cost, make_task
 
@@ -156,11 +157,12 @@ def _look(task: Task, day: int, number: int, truth: str, product: Product, tally
     if number >= TRIES or not task.curable(day) or product.last is None:
         return
     verdict = product.last.classification.category
+    shortage = product.last.reason.shortage
     if verdict != truth:
         why = f"read as {'an incurable cause' if product.last.decided_by == 'rules' else 'another cause'}"
-    elif "growth ceiling" in product.last.reason:
+    elif shortage is not None and shortage.limit == "max_growth":
         why = "growth ceiling"
-    elif "largest container" in product.last.reason:
+    elif shortage is not None and shortage.limit == "max_container_memory":
         why = "near the largest container"
     elif product.last.decided_by == "rules":
         why = "rules"
@@ -191,7 +193,7 @@ def _look_at_retry(
     verdict = product.last.classification.category
     if verdict != truth:
         kind = "retry in vain: not recognised"
-    elif PAUSED in product.last.reason:
+    elif product.last.reason.held_back is not None:
         kind = "retry in vain: remediation paused by a brake"
     elif dict(following.effective) == dict(running.effective):
         kind = "retry in vain: nothing changed"
@@ -211,7 +213,7 @@ def _weak(kind: str, task: Task, day: int, truth: str, product: Product) -> Weak
         truth,
         decision.classification.category,
         decision.decided_by,
-        decision.reason[:400],
+        reasons.text(decision)[:400],
         dict(task.baseline(day)),
     )
 

@@ -20,6 +20,7 @@ from typing import Any
 from airflow_autoremed import patching
 from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.remediation import pipeline
+from airflow_autoremed.remediation.gates import Outcome, Passage, Recent
 from airflow_autoremed.replay import describe
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.types import (
@@ -52,7 +53,6 @@ _RECENT = 50
 _WINDOW = 39
 """Attempts that a model is told of (``airflow/attempt/model_question.py``)."""
 _DAY = 86_400.0
-PAUSED = "Remediation pauses"
 
 
 @dataclass
@@ -159,7 +159,7 @@ class Product:
         self.record = record
         self.recorded: deque[RecordedAttempt] = deque()
         self.books: dict[int, Books] = {}
-        self.outcomes = Outcomes()
+        self.ended = Outcomes()
         self.decided: Counter[str] = Counter()
         self.life: Counter[str] = Counter()
         self.last: Decision | None = None
@@ -218,9 +218,14 @@ class Product:
             RETRIES + 1 - number,
             history=running.past,
             duration_s=ending.duration_s,
+            runs_promoted_patch=running.standing,
         )
-        decision = pipeline.decide(failed, cause, self.limits, self._insight(task, running, ending, cause))
-        decision = self._within_bounds(task, running, decision)
+        now = _moment(task.started_at(running.day, number))
+        passage = Passage(books=self, brakes=self.brakes, now=now)
+        insight = self._insight(task, running, ending, cause)
+        decision = pipeline.decide(failed, cause, self.limits, passage, insight)
+        if decision.reason.held_back is not None and decision.reason.held_back.gate == "fuse":
+            self.life["remediation paused"] += 1
         self.last = decision
         by = "model" if decision.decided_by not in ("rules", "playbook", "model") else decision.decided_by
         self.decided[f"{decision.action.value} by {by}"] += 1
@@ -276,40 +281,13 @@ class Product:
         )
         return Insight(self.predictor, tuple(self._books(task).past), told, self.objective, self.prices)
 
-    def _within_bounds(self, task: Task, running: Running, decision: Decision) -> Decision:
-        why = self._paused(task, running, decision) if decision.action is Action.REMEDIATE else None
-        if why is not None:
-            self.life["remediation paused"] += 1
-            patch = None
-            if running.patched and not running.standing and decision.patch is not None:
-                operations = patching.diff(running.baseline, running.effective)
-                patch = replace(decision.patch, operations=operations)
-            return replace(
-                decision,
-                action=Action.LEAVE_ALONE,
-                conf=running.effective,
-                patch=patch,
-                changes={},
-                reason=f"{decision.reason} {PAUSED} {why}.",
-            )
-        if decision.action is Action.LEAVE_ALONE and running.standing:
-            return replace(decision, patch=None)
-        return decision
+    # --------------------------------------------------------------------------------- what the gates ask (Books)
 
-    def _paused(self, task: Task, running: Running, decision: Decision) -> str | None:
-        now = _moment(task.started_at(running.day, running.attempt.try_number))
-        category = decision.classification.category
-        for scope, most in (
-            (("task", task.dag_id, task.task_id), self.brakes.brake_task),
-            (("dag", task.dag_id), self.brakes.brake_dag),
-            (("category", category), self.brakes.brake_category),
-        ):
-            if most is None:
-                continue
-            why = patching.paused(self.outcomes.latest(scope, most), most, self.brakes.brake_pause, now)
-            if why is not None:
-                return f"of {' '.join(scope)}: {why}"
-        return None
+    def outcomes(self, wanted: Sequence[Recent]) -> list[list[Outcome]]:
+        return [self.ended.latest(_scope(each), each.most) for each in wanted]
+
+    def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        return None  # the simulated deployment sets no ceiling
 
     # ----------------------------------------------------------------------------------------------- the books
 
@@ -350,7 +328,7 @@ class Product:
         row.last_used = now
         for_it = not ending.succeeded and category == row.category
         if ending.succeeded or for_it:
-            self.outcomes.note(row, ending.succeeded, now)
+            self.ended.note(row, ending.succeeded, now)
         if row.state is PatchState.ACTIVE:
             if not ending.succeeded:
                 self._change(books, row, PatchState.REVOKED if for_it else PatchState.SUPERSEDED)
@@ -453,6 +431,13 @@ class Product:
             "failed_audits": [f"{each.name}: {each.says}" for each in report.audits if not each.passed],
             "family": min((each.loss, each.family) for each in report.scores if each.head == "fails")[1],
         }
+
+
+def _scope(recent: Recent) -> tuple[str, ...]:
+    """The name under which :class:`Outcomes` keeps what *recent* asks for."""
+    if recent.task_id is not None:
+        return ("task", str(recent.dag_id), recent.task_id)
+    return ("dag", recent.dag_id) if recent.dag_id is not None else ("category", str(recent.category))
 
 
 def template(task: Task, ending: Ending) -> str:

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_autoremed.remediation import reasons
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.cost import usage_by_conf
 from airflow_autoremed.spark.keys import PATCHABLE
@@ -276,7 +277,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
     return {
         "action": decision.action.value,
         "category": decision.classification.category,
-        "reason": decision.reason,
+        "reason": reasons.text(decision),
         "decided_by": decision.decided_by,
     }
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from airflow_autoremed.failures.matching.log_tap import LogTap
 from airflow_autoremed.remediation import pipeline
+from airflow_autoremed.remediation.gates import Passage
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.sizes import MIB, format_bytes
 from airflow_autoremed.types import (
@@ -191,7 +192,9 @@ class Ours:
             duration_s=last.outcome.duration_s,
         )
         more = [(Source.EXCEPTION, last.outcome.exception)]
-        decision = pipeline.handle(failed, tap, more, LIMITS, lambda cause: self._insight(job, tries, cause))
+        decision = pipeline.handle(
+            failed, tap, more, LIMITS, Passage(), lambda cause: self._insight(job, tries, cause)
+        )
         return (None if decision.action is Action.STOP else decision.conf), decision
 
     def _insight(self, job: Job, tries: Sequence[Tried], cause: Classification) -> Insight | None:

@@ -105,10 +105,10 @@ class TaskInstance:
 def forget() -> None:
     """Forget what a worker process keeps between the tasks it runs."""
     from airflow_autoremed.airflow.attempt import lifecycle, model_question
-    from airflow_autoremed.airflow.attempt.history_client import Recorder
+    from airflow_autoremed.airflow.attempt.history_client import HistoryClient
     from airflow_autoremed.airflow.options import settings
 
     lifecycle._running.clear()
     settings.cache_clear()
-    Recorder.current.cache_clear()
+    HistoryClient.current.cache_clear()
     model_question._champion.cache_clear()

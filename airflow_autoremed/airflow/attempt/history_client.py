@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -25,10 +25,10 @@ from airflow_autoremed.types import (
 )
 
 if TYPE_CHECKING:
-    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
+    from airflow_autoremed.airflow.attempt.running import RunningAttempt
     from airflow_autoremed.history import Store
     from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptStart
-    from airflow_autoremed.history.stored import PromotedPatch
+    from airflow_autoremed.history.stored import OutcomesOf, PromotedPatch
 
 log = logging.getLogger("airflow_autoremed")
 
@@ -38,7 +38,7 @@ _HELD_S = 24 * 3600.0
 """Seconds after which a try that was lost with its worker no longer counts as holding memory."""
 
 
-class Recorder:
+class HistoryClient:
     """Writes attempts, decisions and outcomes; the first fault is one warning, later ones are silent.
 
     An attempt is written when it ends, with everything known of it, in place of a row at its start: a successful
@@ -51,9 +51,9 @@ class Recorder:
 
     @staticmethod
     @lru_cache(maxsize=1)
-    def current() -> Recorder:
-        """The recorder of this process."""
-        return Recorder()
+    def current() -> HistoryClient:
+        """The client of this process."""
+        return HistoryClient()
 
     def begin(self, running: RunningAttempt) -> bool:
         """Record that a patched attempt begins. (Others are recorded when they end.)"""
@@ -72,13 +72,16 @@ class Recorder:
         """
         from airflow_autoremed.airflow.attempt import unclassified
         from airflow_autoremed.history.attempt_records import AttemptDecision
+        from airflow_autoremed.remediation import reasons
 
         excerpt = mask(running.tap.excerpt())
         nameless = decision.classification.category == UNKNOWN
         seen = unclassified.look([mask(exception), excerpt]) if nameless else unclassified.Unclassified()
+        masked = _masked(decision)
         verdict = AttemptDecision(
-            _masked(decision),
+            masked,
             running.mode,
+            reasons.text(masked, running.mode),
             excerpt=excerpt,
             max_tries=max_tries,
             template=seen.template,
@@ -92,11 +95,17 @@ class Recorder:
     ) -> bool:
         """Record the decision about an attempt that ended without one, made when the next, *running*, begins."""
         from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd
+        from airflow_autoremed.remediation import reasons
+
+        masked = _masked(decision)
+        verdict = AttemptDecision(
+            masked, running.mode, reasons.text(masked, running.mode), max_tries=max_tries
+        )
 
         def write(store: Store) -> None:
             store.record(
                 lost,
-                decision=AttemptDecision(_masked(decision), running.mode, max_tries=max_tries),
+                decision=verdict,
                 end=AttemptEnd(succeeded=False, ended_at=datetime.now(timezone.utc)),
             )
 
@@ -106,9 +115,9 @@ class Recorder:
         """Record an attempt that succeeded."""
         return self._end(running, succeeded=True)
 
-    def ended(self, running: RunningAttempt, *, succeeded: bool) -> bool:
-        """Record an attempt about which nothing was decided."""
-        return self._end(running, succeeded=succeeded)
+    def ended(self, running: RunningAttempt) -> bool:
+        """Record a failed attempt about which nothing was decided."""
+        return self._end(running, succeeded=False)
 
     def handover(self, attempt: AttemptId) -> Handover | None:
         """What the store knows of the tries before *attempt*."""
@@ -171,29 +180,11 @@ class Recorder:
         """The name of a patch for one task instance in the store."""
         return self._ask(lambda store: store.patch_key(patch))
 
-    def brake(self, attempt: AttemptId, category: str) -> str | None:
-        """Why no retry of *attempt* may be remediated at present; ``None`` when it may."""
-        brakes = settings().brakes
-        levels = (
-            ("this task", brakes.brake_task, {"dag_id": attempt.dag_id, "task_id": attempt.task_id}),
-            (f"the Dag {attempt.dag_id}", brakes.brake_dag, {"dag_id": attempt.dag_id}),
-            (f"{category} in this deployment", brakes.brake_category, {"category": category}),
-        )
-        wanted = [(whose, most, where) for whose, most, where in levels if most is not None]
-
-        def read(store: Store) -> str | None:
-            from airflow_autoremed.history.stored import OutcomesOf
-            from airflow_autoremed.patching import paused
-
-            now = datetime.now(timezone.utc)
-            found = store.remediated_outcomes(*(OutcomesOf(most, **where) for _, most, where in wanted))
-            for (whose, most, _), outcomes in zip(wanted, found, strict=True):
-                why = paused(outcomes, most, brakes.brake_pause, now)
-                if why is not None:
-                    return f"Remediation of {whose} pauses: {why}."
-            return None
-
-        return self._ask(read) if wanted else None
+    def remediated_outcomes(
+        self, wanted: Sequence[OutcomesOf]
+    ) -> Sequence[Sequence[tuple[bool, datetime]]] | None:
+        """For each of *wanted*, how its latest remediated attempts ended; ``None`` where the store cannot say."""
+        return self._ask(lambda store: store.remediated_outcomes(*wanted))
 
     def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
         """Why *attempt* may not hold *extra_bytes* beyond what its task declares; ``None`` when it may.
@@ -207,7 +198,11 @@ class Recorder:
         self._try(
             lambda store: answer.append(store.grant(attempt, extra_bytes, held_s=_HELD_S, ceilings=ceilings))
         )
-        return answer[0] if answer else "the store, which knows what other tries hold, cannot be asked"
+        return (
+            answer[0]
+            if answer
+            else "the store, which knows how much memory other attempts hold, cannot be reached"
+        )
 
     def _end(
         self, running: RunningAttempt, *, succeeded: bool, verdict: AttemptDecision | None = None
@@ -284,12 +279,14 @@ def _judge(what: str, record: TaskRecord) -> tuple[bool, str]:
 
 
 def _masked(decision: Decision) -> Decision:
+    from airflow_autoremed.remediation import reasons
+
     cause = decision.classification
     lines = tuple(EvidenceLine(line.number, mask(line.text), line.source) for line in cause.lines)
     return replace(
         decision,
         conf=_masked_conf(decision.conf),
-        reason=mask(decision.reason),
+        reason=reasons.masked(decision.reason, mask, _mask_value),
         classification=replace(cause, lines=lines, runners_up=()),
     )
 

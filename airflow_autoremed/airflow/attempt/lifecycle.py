@@ -7,102 +7,28 @@ them a task uses or whether it uses several: what was done for a try is done onc
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_autoremed.airflow.attempt import handover as handovers
 from airflow_autoremed.airflow.attempt import starting_patch, task_log
 from airflow_autoremed.airflow.attempt.handover import Handover
-from airflow_autoremed.airflow.attempt.history_client import Recorder
-from airflow_autoremed.airflow.guard import never_worse, warn
-from airflow_autoremed.airflow.options import Options, settings
-from airflow_autoremed.platforms import Platform, find_platform
-from airflow_autoremed.types import (
-    Action,
-    AttemptId,
-    Conf,
-    Decision,
-    FailedAttempt,
-    Limits,
-    Mode,
-    PastAttempt,
-    Source,
+from airflow_autoremed.airflow.attempt.history_client import HistoryClient
+from airflow_autoremed.airflow.attempt.running import (
+    RunningAttempt,
+    attempt_id,
+    load_catalogue_of,
 )
-
-if TYPE_CHECKING:
-    from airflow_autoremed.airflow.attempt.stall_watch import StallWatch
-    from airflow_autoremed.failures.matching.log_tap import LogTap
-    from airflow_autoremed.failures.rules.catalogue import Catalogue
+from airflow_autoremed.airflow.attempt.running import (
+    retries_left as retries_left,  # for opt_in, whose door this is
+)
+from airflow_autoremed.airflow.guard import never_worse, warn
+from airflow_autoremed.airflow.options import Options
+from airflow_autoremed.platforms import find_platform
+from airflow_autoremed.types import Action, AttemptId, Decision, FailedAttempt, HeldBack, Mode, PastAttempt
 
 log = logging.getLogger("airflow_autoremed")
-
-_DIAGNOSTICS_S = 30.0
-"""How long a platform may take to say what it knows about a failed run."""
-
-
-@dataclass(eq=False, repr=False)  # what is not asked for is not made, in every worker
-class RunningAttempt:
-    """What we know of the try that runs in this process."""
-
-    attempt: AttemptId
-    operator: Any
-    platform: Platform
-    options: Options
-    mode: Mode
-    baseline: Conf
-    effective: Conf
-    tap: LogTap
-    fingerprint: str = ""
-    """Of the job, see :mod:`airflow_autoremed.spark.fingerprint`."""
-    patch_key: str | None = None
-    """Of the patch it runs with, as the store names it."""
-    standing: bool = False
-    """Whether that is the one that was promoted for the task."""
-    stopped: bool = False
-    """Ended before it ran, because of what the lost try before it died of."""
-    past: tuple[PastAttempt, ...] = ()
-    started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-    clock: float = field(default_factory=time.monotonic)
-    decision: Decision | None = None
-    watch: StallWatch | None = None
-    """Ends the try when it waits for too long."""
-
-    @property
-    def patched(self) -> bool:
-        return dict(self.effective) != dict(self.baseline)
-
-    def stop_watching(self) -> None:
-        """The application has ended."""
-        if self.watch is not None:
-            self.watch.stop()
-
-    def notice_reconnection(self) -> None:
-        """Say so, and record it, when this try took up the run of an earlier one: its patch was never in force."""
-        try:
-            if not self.patched or not self.platform.reconnected(self.operator):
-                return
-        except Exception as error:  # noqa: BLE001 - not to know is no reason to fail
-            warn("asking whether the run was a new one", error)
-            return
-        task_log.reconnected(self.attempt)
-        self.effective, self.patch_key, self.standing = self.baseline, None, False
-
-    def catalogue(self) -> Catalogue:
-        """The rules that hold for this task: those beside its Dag, the deployment's, ours."""
-        return _load_catalogue(self.operator)
-
-    @property
-    def limits(self) -> Limits:
-        """The hard caps that hold for this task."""
-        return self.options.effective_limits(self.operator)
-
-    @property
-    def duration_s(self) -> float:
-        return time.monotonic() - self.clock
 
 
 # One worker process runs one try at a time; `airflow dags test` runs one after the other in the same process.
@@ -134,7 +60,7 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
         mode,
         baseline,
         baseline,
-        LogTap(partial(_load_catalogue, operator)),
+        LogTap(partial(load_catalogue_of, operator)),
         fingerprint=fingerprint(baseline, platform.job(operator)),
     )
     if known is not None:  # resumed after a deferral, in the same process
@@ -183,13 +109,14 @@ def _choose_patch(running: RunningAttempt, context: Mapping[str, Any]) -> None:
 def _continue(running: RunningAttempt, left: Handover | None, ti: Any) -> bool:
     """Go on from the tries before: with their patch, or with what is decided now about one that was lost."""
     from airflow_autoremed.airflow.attempt import lost_attempt
+    from airflow_autoremed.remediation import reasons
 
     lost_try = lost_attempt.lost_try(running, left)
     if lost_try is not None:
         decision = lost_attempt.decide(running, lost_try, left, retries_left(ti))
         if decision.action is Action.STOP and running.mode is Mode.ACT:
             running.decision, running.stopped = decision, True
-            lost_attempt.stop_instead(running.operator, decision.reason)
+            lost_attempt.stop_instead(running.operator, reasons.text(decision))
             return True
         if decision.action is Action.REMEDIATE and decision.patch is not None:
             return starting_patch.begin_with(running, decision.patch, decision.classification.category)
@@ -226,10 +153,7 @@ def after_failure(
     running.stop_watching()
     if running.decision is not None:
         return _to_carry_out(running, running.decision)
-    running.notice_reconnection()
-    from airflow_autoremed.airflow.attempt import model_question
-    from airflow_autoremed.remediation import pipeline
-
+    _notice_reconnection(running)
     failed = FailedAttempt(
         running.attempt,
         running.baseline,
@@ -237,15 +161,40 @@ def after_failure(
         retries_left,
         history=running.past,
         duration_s=running.duration_s,
+        runs_promoted_patch=running.standing,
     )
-    decision = pipeline.handle(
+    decision = _decide(running, failed, exception)
+    max_tries = getattr(context["ti"], "max_tries", None)
+    left = _left_behind(running, decision, max_tries)
+    handed_over = _leave(context, left) if use_state_store else False
+    handed_over = HistoryClient.current().failure(running, decision, max_tries, str(exception)) or handed_over
+    if decision.action is Action.REMEDIATE and not handed_over:
+        decision = _not_handed_over(decision, failed)
+    running.decision = decision
+    task_log.decided(running.attempt, decision, running.mode)
+    _note_own_retries(running)
+    _count(decision, running.mode)
+    return _to_carry_out(running, decision)
+
+
+def _decide(running: RunningAttempt, failed: FailedAttempt, exception: BaseException) -> Decision:
+    from airflow_autoremed.airflow.attempt import model_question
+    from airflow_autoremed.airflow.attempt.evidence import evidence
+    from airflow_autoremed.airflow.attempt.gate_books import passage
+    from airflow_autoremed.remediation import pipeline
+
+    return pipeline.handle(
         failed,
         running.tap,
-        _evidence(running, exception),
+        evidence(running, exception),
         running.limits,
+        passage(running),
         ask=partial(model_question.insight, running, str(exception)),
     )
-    decision = _within_bounds(running, decision)
+
+
+def _left_behind(running: RunningAttempt, decision: Decision, max_tries: int | None) -> Handover:
+    """What the next attempt is told."""
     this = PastAttempt(
         handovers.resource_settings(running.effective),
         decision.classification.category,
@@ -254,77 +203,26 @@ def after_failure(
         try_number=running.attempt.try_number,
         remediated=decision.action is Action.REMEDIATE,
     )
-    max_tries = getattr(context["ti"], "max_tries", None)
-    left = handovers.make(running.attempt, running.mode, decision, (*running.past, this), max_tries)
-    handed_over = _leave(context, left) if use_state_store else False
-    handed_over = Recorder.current().failure(running, decision, max_tries, str(exception)) or handed_over
-    if decision.action is Action.REMEDIATE and not handed_over:
-        decision = _left_alone(
-            running,
-            decision,
-            "It could not be handed to the next try, which runs unchanged.",
-            keep_patch=False,
-        )
-    running.decision = decision
-    task_log.decided(running.attempt, decision, running.mode)
-    _tell_of_own_retries(running)
-    _count(decision, running.mode)
-    return _to_carry_out(running, decision)
+    return handovers.make(running.attempt, running.mode, decision, (*running.past, this), max_tries)
 
 
-def _within_bounds(running: RunningAttempt, decision: Decision) -> Decision:
-    """*decision*, unless remediation pauses, the next try may not hold that much memory, or the author's own
-    retries are used up."""
-    if decision.action is Action.REMEDIATE:
-        decision = _permitted(running, decision)
-    if decision.action is not Action.LEAVE_ALONE:
-        return decision
-    own = running.options.own_retries
-    plain = sum(not past.remediated for past in running.past)
-    if own is not None and running.mode is Mode.ACT and plain >= own:
-        return replace(
-            decision,
-            action=Action.STOP,
-            patch=None,
-            reason=f"{decision.reason} The task's own retries ({own}) are used up; those of retry_budget are for "
-            "failures that another configuration cures.",
-        )
-    if running.standing:
-        return replace(decision, patch=None)  # the promoted patch is found again by itself
-    return decision
+def _not_handed_over(decision: Decision, failed: FailedAttempt) -> Decision:
+    from airflow_autoremed.remediation.gates import held_back
+
+    why = HeldBack("handover", "the change could not be handed to the next attempt, which runs unchanged")
+    return held_back(decision, failed, why, keep_patch=False)
 
 
-def _permitted(running: RunningAttempt, decision: Decision) -> Decision:
-    """A remediation, unless remediation pauses or the next try may not hold that much memory."""
-    if running.mode is not Mode.ACT:
-        return decision
-    recorder = Recorder.current()
-    why = recorder.brake(running.attempt, decision.classification.category)
-    if why is None:
-        from airflow_autoremed.spark.allocation import total
-
-        following = running.attempt.next()
-        refused = recorder.grant(following, total(decision.conf) - total(running.baseline))
-        why = None if refused is None else f"The next try runs unchanged: {refused}."
-    return decision if why is None else _left_alone(running, decision, why, keep_patch=True)
-
-
-def _left_alone(running: RunningAttempt, decision: Decision, why: str, *, keep_patch: bool) -> Decision:
-    """*decision* without its changes: the next try runs as this one did, or as declared."""
-    patch = None
-    if keep_patch and running.patched and not running.standing:
-        from airflow_autoremed.patching import diff
-
-        assert decision.patch is not None
-        patch = replace(decision.patch, operations=diff(running.baseline, running.effective))
-    return replace(
-        decision,
-        action=Action.LEAVE_ALONE,
-        conf=running.effective,
-        patch=patch,
-        changes={},
-        reason=f"{decision.reason} {why}",
-    )
+def _notice_reconnection(running: RunningAttempt) -> None:
+    """Say so, and record it, when this attempt took up the run of an earlier one: its patch was never in force."""
+    try:
+        if not running.patched or not running.platform.reconnected(running.operator):
+            return
+    except Exception as error:  # noqa: BLE001 - not to know is no reason to fail
+        warn("asking whether the run was a new one", error)
+        return
+    task_log.reconnected(running.attempt)
+    running.effective, running.patch_key, running.standing = running.baseline, None, False
 
 
 @never_worse("recording the success")
@@ -334,13 +232,13 @@ def after_success(context: Mapping[str, Any]) -> None:
     if running is None:
         return
     running.stop_watching()
-    running.notice_reconnection()
+    _notice_reconnection(running)
     state_store = context.get("task_state_store")
     if state_store is not None and running.past:
         handovers.clear(state_store)
     if running.patched:
         task_log.healed(running.attempt, running.past)
-    Recorder.current().success(running)
+    HistoryClient.current().success(running)
 
 
 @never_worse("recording the failure")
@@ -350,42 +248,12 @@ def after_final_failure(context: Mapping[str, Any]) -> None:
     if running is not None:
         running.stop_watching()
     if running is not None and (running.decision is None or running.stopped):
-        Recorder.current().ended(running, succeeded=False)
-
-
-def attempt_id(ti: Any) -> AttemptId:
-    """The identity of a task instance's present try."""
-    map_index = getattr(ti, "map_index", -1)
-    return AttemptId(
-        str(ti.dag_id),
-        str(ti.run_id),
-        str(ti.task_id),
-        -1 if map_index is None else int(map_index),
-        int(ti.try_number),
-    )
+        HistoryClient.current().ended(running)
 
 
 def is_prepared(ti: Any) -> bool:
     """Whether :func:`before_execute` has seen this try in this process."""
     return attempt_id(ti) in _running
-
-
-def retries_left(ti: Any, max_tries: int | None = None) -> int:
-    """How many tries Airflow still grants after the present one fails."""
-    most = max_tries if max_tries is not None else getattr(ti, "max_tries", None)
-    if most is None:
-        most = getattr(ti.task, "retries", 0) or 0
-    return max(0, int(most) - int(ti.try_number) + 1)
-
-
-def _load_catalogue(operator: Any) -> Catalogue:
-    from airflow_autoremed.airflow.compat import dags_folder
-    from airflow_autoremed.failures.rules.dag_folder_rules import dag_rules_paths
-    from airflow_autoremed.failures.rules.loading import load_catalogue
-
-    dag = operator.get_dag()
-    beside = dag_rules_paths(dag.fileloc, dags_folder()) if dag is not None else ()
-    return load_catalogue((*beside, *settings().rules_paths))
 
 
 def _read_handover(context: Mapping[str, Any], attempt: AttemptId) -> Handover | None:
@@ -399,7 +267,7 @@ def _read_handover(context: Mapping[str, Any], attempt: AttemptId) -> Handover |
         else:
             if left is not None:
                 return left
-    return Recorder.current().handover(attempt)
+    return HistoryClient.current().handover(attempt)
 
 
 def _leave(context: Mapping[str, Any], left: Handover) -> bool:
@@ -415,29 +283,7 @@ def _leave(context: Mapping[str, Any], left: Handover) -> bool:
     return True
 
 
-def _evidence(running: RunningAttempt, exception: BaseException) -> Iterable[tuple[Source, str]]:
-    own = f"{type(exception).__name__}: " if running.platform.in_process else ""
-    yield Source.EXCEPTION, f"{own}{exception}"
-    from airflow_autoremed.deadline import within
-    from airflow_autoremed.errors import OverrunError
-
-    found: list[tuple[Source, str]] = []
-
-    def ask() -> None:
-        found.extend(running.platform.diagnostics(running.operator, exception))
-
-    try:
-        within(_DIAGNOSTICS_S, ask)
-    except OverrunError:
-        log.warning(
-            "[autoremed] The platform gave no diagnostics within %g s; going on without", _DIAGNOSTICS_S
-        )
-    except Exception as error:  # noqa: BLE001 - diagnostics are a help, not a need
-        warn("asking the platform for diagnostics", error)
-    yield from found[:]  # what came before the deadline or the fault counts
-
-
-def _tell_of_own_retries(running: RunningAttempt) -> None:
+def _note_own_retries(running: RunningAttempt) -> None:
     try:
         sentence = running.platform.own_retries(running.operator)
     except Exception as error:  # noqa: BLE001 - a note

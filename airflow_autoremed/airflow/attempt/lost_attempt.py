@@ -14,21 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow.attempt import task_log
 from airflow_autoremed.airflow.attempt.handover import Handover
-from airflow_autoremed.airflow.attempt.history_client import Recorder
+from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
+    Advice,
     AttemptId,
     Classification,
     Decision,
     FailedAttempt,
+    Reason,
     Source,
 )
 
 if TYPE_CHECKING:
-    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
+    from airflow_autoremed.airflow.attempt.running import RunningAttempt
 
 _MOST_LOG = 256 * 1024 * 1024
 """Bytes of the lost try's log that are read at most; at 100 MB/s and more that takes a few seconds."""
@@ -39,7 +41,7 @@ def lost_try(running: RunningAttempt, left: Handover | None) -> AttemptId | None
     before = running.attempt.previous()
     if before.try_number < 1 or (left is not None and left.from_try >= before.try_number):
         return None
-    return before if Recorder.current().succeeded(before) is None else None
+    return before if HistoryClient.current().succeeded(before) is None else None
 
 
 def decide(running: RunningAttempt, lost: AttemptId, left: Handover | None, retries_left: int) -> Decision:
@@ -48,6 +50,9 @@ def decide(running: RunningAttempt, lost: AttemptId, left: Handover | None, retr
     :param left: what the last try with a verdict left.
     :param retries_left: of the try that begins now.
     """
+    from airflow_autoremed.airflow.attempt.gate_books import passage
+    from airflow_autoremed.remediation import pipeline
+
     cause = _cause(running, lost)
     failed = FailedAttempt(
         lost,
@@ -57,22 +62,21 @@ def decide(running: RunningAttempt, lost: AttemptId, left: Handover | None, retr
         history=running.past,
     )
     if cause.category == UNKNOWN:
-        decision = Decision(
-            Action.LEAVE_ALONE,
-            f"Try {lost.try_number} ended without a verdict: its worker was lost, or it was killed from outside. "
-            "Nothing that is left of it names a cause.",
-            cause,
-            conf=failed.effective,
-        )
+        decision = Decision(Action.LEAVE_ALONE, _nothing_is_left(lost), cause, conf=failed.effective)
     else:
-        from airflow_autoremed.remediation import pipeline
-
-        decision = pipeline.decide(failed, cause, running.limits)
-        reason = f"Try {lost.try_number} was lost with its worker, but its log tells: {decision.reason}"
-        decision = replace(decision, reason=reason)
-    Recorder.current().lost(lost, decision, running, max_tries=None)
+        decision = pipeline.decide(failed, cause, running.limits, passage(running))
+        decision = replace(decision, reason=replace(decision.reason, lost_attempt=lost.try_number))
+    HistoryClient.current().lost(lost, decision, running, max_tries=None)
     task_log.decided(lost, decision, running.mode)
     return decision
+
+
+def _nothing_is_left(lost: AttemptId) -> Reason:
+    what = (
+        f"Attempt {lost.try_number} ended without a decision: its worker was lost, or it was killed from outside. "
+        "No log or exception is left that shows why."
+    )
+    return Reason(what, Advice.UNCLASSIFIED)
 
 
 def log_of(attempt: AttemptId) -> Path | None:

@@ -10,7 +10,7 @@ from airflow_autoremed.airflow.options import settings
 from airflow_autoremed.types import UNKNOWN, Classification, Insight, Predictor, RecordedAttempt, Restartable
 
 if TYPE_CHECKING:
-    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
+    from airflow_autoremed.airflow.attempt.running import RunningAttempt
 
 _WINDOW = 39
 """Attempts of the task that are asked for. With the failed one, as many as a model remembers."""
@@ -25,12 +25,12 @@ def insight(running: RunningAttempt, exception: str, cause: Classification) -> I
         predictor = _champion()
         if predictor is None:
             return None
-        from airflow_autoremed.airflow.attempt.history_client import Recorder
+        from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 
-        recorder = Recorder.current()
+        history = HistoryClient.current()
         return Insight(
             predictor,
-            recorder.task_history(running.attempt, _WINDOW),
+            history.task_history(running.attempt, _WINDOW),
             RecordedAttempt(
                 running.attempt,
                 running.started_at.timestamp(),

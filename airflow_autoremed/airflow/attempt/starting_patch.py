@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow.attempt import task_log
-from airflow_autoremed.airflow.attempt.history_client import Recorder
+from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.types import Mode, Patch
 
 if TYPE_CHECKING:
-    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
+    from airflow_autoremed.airflow.attempt.running import RunningAttempt
 
 
 def begin_with(
@@ -30,19 +30,19 @@ def begin_with(
     except PatchRejectedError as error:
         task_log.patch_rejected(running.attempt, str(error))
         return False
-    recorder = Recorder.current()
-    running.patch_key = recorder.patch_key(checked)
+    history = HistoryClient.current()
+    running.patch_key = history.patch_key(checked)
     if not _carry_out(running, patched):
         return False
-    task_log.patch_applied(running.attempt, f"from try {checked.from_try}", category, running)
-    recorder.begin(running)
+    task_log.patch_applied(running.attempt, f"from attempt {checked.from_try}", category, running)
+    history.begin(running)
     return True
 
 
 def begin_with_standing(running: RunningAttempt) -> bool:
     """Let the try run with the patch that was promoted for its task, where there is one; whether it does."""
-    recorder = Recorder.current()
-    standing = recorder.standing_patch(running.attempt, running.fingerprint)
+    history = HistoryClient.current()
+    standing = history.standing_patch(running.attempt, running.fingerprint)
     if standing is None:
         return False
 
@@ -50,13 +50,13 @@ def begin_with_standing(running: RunningAttempt) -> bool:
         patched = _patched(running, standing.patch)
     except PatchRejectedError as error:
         task_log.patch_rejected(running.attempt, str(error))
-        recorder.patch_rejected(standing.key, running.attempt, str(error))
+        history.patch_rejected(standing.key, running.attempt, str(error))
         return False
     running.patch_key, running.standing = standing.key, True
     if not _carry_out(running, patched):
         return False
     task_log.patch_applied(running.attempt, "promoted for this task", standing.category, running)
-    recorder.begin(running)
+    history.begin(running)
     return True
 
 
@@ -86,7 +86,7 @@ def _carry_out(running: RunningAttempt, patched: Mapping[str, str]) -> bool:
     refused = None
     if running.mode is Mode.ACT:
         extra = total(patched) - total(running.baseline)
-        refused = Recorder.current().grant(running.attempt, extra)
+        refused = HistoryClient.current().grant(running.attempt, extra)
         refused = refused or running.platform.renew(running.operator)
     if running.mode is not Mode.ACT or refused is not None:
         if refused is not None:

@@ -5,39 +5,35 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_autoremed.types import Action, AttemptId, Decision, EvidenceLine, Mode, PastAttempt
+from airflow_autoremed.types import Action, AttemptId, Decision, Mode, PastAttempt
 
 if TYPE_CHECKING:
-    from airflow_autoremed.airflow.attempt.lifecycle import RunningAttempt
+    from airflow_autoremed.airflow.attempt.running import RunningAttempt
 
 log = logging.getLogger("airflow_autoremed")
 
-_VERDICTS = {
-    Action.REMEDIATE: "retry with a better configuration",
-    Action.STOP: "stop, the remaining retries are skipped",
-    Action.LEAVE_ALONE: "leave it to Airflow's own retry rules",
-}
 _MOST_LINES = 3
 _LONGEST_LINE = 300
 
 
 def decided(attempt: AttemptId, decision: Decision, mode: Mode) -> None:
-    """Why the try failed and what follows."""
+    """Why the attempt failed and what follows."""
+    from airflow_autoremed.remediation import reasons
+
     cause = decision.classification
-    log.info("[autoremed] Try %d failed: %s", attempt.try_number, cause.category)
+    log.info("[autoremed] Attempt %d failed: %s", attempt.try_number, cause.category)
     for line in cause.lines[:_MOST_LINES]:
-        log.info("[autoremed]   %s: %s", _where(line), line.text.strip()[:_LONGEST_LINE])
+        log.info("[autoremed]   %s", reasons.evidence(line, _LONGEST_LINE))
     label = "Decision" if mode is Mode.ACT else "Decision (shadow mode, nothing is changed)"
-    log.info("[autoremed] %s: %s. %s", label, _VERDICTS[decision.action], decision.reason)
-    for key, (before, after) in sorted(decision.changes.items()):
-        log.info("[autoremed]   %s: %s -> %s", key, before or "(not set)", after)
+    outcome = reasons.outcome(decision.action, mode)
+    log.info("[autoremed] %s: %s. %s", label, outcome, reasons.text(decision, mode))
     if cause.hint and decision.action is not Action.REMEDIATE:
         log.info("[autoremed] Hint: %s", cause.hint)
 
 
 def patch_applied(attempt: AttemptId, origin: str, category: str, running: RunningAttempt) -> None:
     """The try runs with a patch: that of an earlier try, or the one that was promoted."""
-    log.info("[autoremed] Try %d runs with the patch %s (%s):", attempt.try_number, origin, category)
+    log.info("[autoremed] Attempt %d runs with the patch %s (%s):", attempt.try_number, origin, category)
     for key, value in sorted(running.effective.items()):
         if running.baseline.get(key) != value:
             log.info("[autoremed]   %s: %s -> %s", key, running.baseline.get(key, "(not set)"), value)
@@ -46,7 +42,7 @@ def patch_applied(attempt: AttemptId, origin: str, category: str, running: Runni
 def cleared(attempt: AttemptId, from_try: int) -> None:
     """Somebody cleared the task since the verdict."""
     log.info(
-        "[autoremed] The task was cleared after try %d; try %d runs as declared, without the patch of that time",
+        "[autoremed] The task was cleared after attempt %d; attempt %d runs as declared, without the earlier patch",
         from_try,
         attempt.try_number,
     )
@@ -55,7 +51,7 @@ def cleared(attempt: AttemptId, from_try: int) -> None:
 def patch_rejected(attempt: AttemptId, reason: str) -> None:
     """The try runs with its declared configuration although there was a patch."""
     log.warning(
-        "[autoremed] Try %d runs with its declared configuration; the stored patch was not applied: %s",
+        "[autoremed] Attempt %d runs with its declared configuration; the stored patch was not applied: %s",
         attempt.try_number,
         reason,
     )
@@ -64,7 +60,7 @@ def patch_rejected(attempt: AttemptId, reason: str) -> None:
 def reconnected(attempt: AttemptId) -> None:
     """The patch was written to the operator, but the operator took up a run that had begun without it."""
     log.warning(
-        "[autoremed] Try %d took up the run that an earlier try had begun: its patch was not applied",
+        "[autoremed] Attempt %d reattached to the run of an earlier attempt, so its patch had no effect",
         attempt.try_number,
     )
 
@@ -77,11 +73,7 @@ def platform_retries(sentence: str) -> None:
 def healed(attempt: AttemptId, past: tuple[PastAttempt, ...]) -> None:
     """The patched try succeeded."""
     if not past:
-        log.info("[autoremed] Try %d succeeded with the promoted patch", attempt.try_number)
+        log.info("[autoremed] Attempt %d succeeded with the promoted patch", attempt.try_number)
         return
     causes = ", ".join(dict.fromkeys(p.category for p in past if p.category))
-    log.info("[autoremed] Try %d succeeded with the patch: healed (%s)", attempt.try_number, causes)
-
-
-def _where(line: EvidenceLine) -> str:
-    return f"{line.source.value} line {line.number}"
+    log.info("[autoremed] Attempt %d succeeded with the patch: healed (%s)", attempt.try_number, causes)

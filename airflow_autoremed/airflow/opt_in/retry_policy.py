@@ -97,9 +97,11 @@ class AutoRemediationPolicy(RetryPolicy):
         )
         if ours is None or final or ours.action is Action.LEAVE_ALONE:
             return theirs
+        from airflow_autoremed.remediation.reasons import retry_reason
+
         if ours.action is Action.STOP:
-            return RetryDecision.fail(reason=ours.reason)
-        return RetryDecision.retry(delay=theirs.retry_delay, reason=ours.reason)
+            return RetryDecision.fail(reason=retry_reason(ours))
+        return RetryDecision.retry(delay=theirs.retry_delay, reason=retry_reason(ours))
 
     def _ask_author(
         self, exception: BaseException, try_number: int, max_tries: int, context: Any

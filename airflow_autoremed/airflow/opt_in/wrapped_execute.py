@@ -41,7 +41,9 @@ def _wrapped(task: Any, method: Callable[..., Any], options: Options) -> Callabl
                 context, error, options, retries_left=lifecycle.retries_left(context["ti"])
             )
             if decision is not None and decision.action is Action.STOP:
-                raise AirflowFailException(decision.reason) from error
+                from airflow_autoremed.remediation import reasons
+
+                raise AirflowFailException(reasons.text(decision)) from error
             raise
 
     return run

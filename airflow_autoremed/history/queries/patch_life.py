@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
-from airflow_autoremed.history.attempt_records import Promotion
+from airflow_autoremed.history.attempt_records import AttemptDecision, Promotion
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.db.upsert import put, take_turns
 from airflow_autoremed.history.queries.promoted_patch import in_force
@@ -24,7 +24,6 @@ from airflow_autoremed.types import (
     ANY_MAP_INDEX,
     RIGHT_SIZED,
     AttemptId,
-    Decision,
     Patch,
     PatchRules,
     PatchState,
@@ -57,13 +56,13 @@ def propose(
     connection: Connection,
     deployment: str,
     attempt: AttemptId,
-    decision: Decision,
+    made: AttemptDecision,
     fingerprint: str | None,
 ) -> None:
     """The patch that was decided upon after *attempt*, or that none was: then one that was never applied is
     forgotten. Deciding the same again leaves its life as it is."""
     key = row_keys.attempt_key(deployment, attempt)
-    patch = decision.patch
+    patch = made.decision.patch
     if patch is None:
         proposed = _patches.c.state == PatchState.PROPOSED.value
         connection.execute(_patches.delete().where(_patches.c.key == key, proposed))
@@ -83,14 +82,14 @@ def propose(
         "from_try": patch.from_try,
         "operations": operations,
         "created_at": encoding.to_text(_now()),
-        "category": encoding.clip(decision.classification.category, encoding.MAX_NAME),
+        "category": encoding.clip(made.decision.classification.category, encoding.MAX_NAME),
         "state": PatchState.PROPOSED.value,
         "state_at": encoding.to_text(_now()),
     }
     if known == operations:
         return
     put(connection, _patches.name, row, keep=("created_at",))
-    _note(connection, key, str(attempt), None, PatchState.PROPOSED, decision.reason)
+    _note(connection, key, str(attempt), None, PatchState.PROPOSED, made.reason)
 
 
 def promote(

@@ -107,7 +107,7 @@ def _decision(
             "rule": None if cause.rule is None else encoding.clip(cause.rule, encoding.MAX_NAME),
             "restartable": cause.restartable.value,
             "memory_configuration": cause.memory_configuration,
-            "reason": encoding.clip(decided.reason, encoding.MAX_REASON),
+            "reason": encoding.clip(made.reason, encoding.MAX_REASON),
             "decided_by": encoding.clip(decided.decided_by, 64),
             "lines": encoding.lines_to_json(cause.lines),
             "conf": encoding.conf_to_json(decided.conf),
@@ -120,7 +120,7 @@ def _decision(
             "opinion": None if made.opinion is None else encoding.clip(made.opinion, encoding.MAX_REASON),
         },
     )
-    patch_life.propose(connection, deployment, attempt, decided, fingerprint)
+    patch_life.propose(connection, deployment, attempt, made, fingerprint)
 
 
 def _end(connection: Connection, deployment: str, attempt: AttemptId, ended: AttemptEnd) -> None:

@@ -1,0 +1,28 @@
+"""What the gates ask about other attempts, answered from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_autoremed.airflow.attempt.history_client import HistoryClient
+from airflow_autoremed.airflow.attempt.running import RunningAttempt
+from airflow_autoremed.airflow.options import settings
+from airflow_autoremed.history.stored import OutcomesOf
+from airflow_autoremed.remediation.gates import Outcome, Passage, Recent
+from airflow_autoremed.types import AttemptId
+
+
+class StoreBooks:
+    """:class:`~airflow_autoremed.remediation.gates.Books` from the store."""
+
+    def outcomes(self, wanted: Sequence[Recent]) -> Sequence[Sequence[Outcome]] | None:
+        questions = [OutcomesOf(each.most, each.dag_id, each.task_id, each.category) for each in wanted]
+        return HistoryClient.current().remediated_outcomes(questions)
+
+    def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        return HistoryClient.current().grant(attempt, extra_bytes)
+
+
+def passage(running: RunningAttempt) -> Passage:
+    """What the gates are told about *running*."""
+    return Passage(running.mode, StoreBooks(), settings().brakes, running.options.own_retries)

@@ -1,0 +1,98 @@
+"""The attempt that runs in this process: what is known of it, from its start to its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_autoremed.airflow.options import Options, settings
+from airflow_autoremed.platforms.base import Platform
+from airflow_autoremed.types import AttemptId, Conf, Decision, Limits, Mode, PastAttempt
+
+if TYPE_CHECKING:
+    from airflow_autoremed.airflow.attempt.stall_watch import StallWatch
+    from airflow_autoremed.failures.matching.log_tap import LogTap
+    from airflow_autoremed.failures.rules.catalogue import Catalogue
+
+
+@dataclass(eq=False, repr=False)  # what is not asked for is not made, in every worker
+class RunningAttempt:
+    """What we know of the attempt that runs in this process."""
+
+    attempt: AttemptId
+    operator: Any
+    platform: Platform
+    options: Options
+    mode: Mode
+    baseline: Conf
+    effective: Conf
+    tap: LogTap
+    fingerprint: str = ""
+    """Of the job, see :mod:`airflow_autoremed.spark.fingerprint`."""
+    patch_key: str | None = None
+    """Of the patch it runs with, as the store names it."""
+    standing: bool = False
+    """Whether that is the one that was promoted for the task."""
+    stopped: bool = False
+    """Ended before it ran, because of what the lost attempt before it died of."""
+    past: tuple[PastAttempt, ...] = ()
+    started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    clock: float = field(default_factory=time.monotonic)
+    decision: Decision | None = None
+    watch: StallWatch | None = None
+    """Ends the attempt when it waits for too long."""
+
+    @property
+    def patched(self) -> bool:
+        return dict(self.effective) != dict(self.baseline)
+
+    def stop_watching(self) -> None:
+        """The application has ended."""
+        if self.watch is not None:
+            self.watch.stop()
+
+    def catalogue(self) -> Catalogue:
+        """The rules that hold for this task: those beside its Dag, the deployment's, ours."""
+        return load_catalogue_of(self.operator)
+
+    @property
+    def limits(self) -> Limits:
+        """The hard caps that hold for this task."""
+        return self.options.effective_limits(self.operator)
+
+    @property
+    def duration_s(self) -> float:
+        return time.monotonic() - self.clock
+
+
+def attempt_id(ti: Any) -> AttemptId:
+    """The identity of a task instance's present try."""
+    map_index = getattr(ti, "map_index", -1)
+    return AttemptId(
+        str(ti.dag_id),
+        str(ti.run_id),
+        str(ti.task_id),
+        -1 if map_index is None else int(map_index),
+        int(ti.try_number),
+    )
+
+
+def retries_left(ti: Any, max_tries: int | None = None) -> int:
+    """How many tries Airflow still grants after the present one fails."""
+    most = max_tries if max_tries is not None else getattr(ti, "max_tries", None)
+    if most is None:
+        most = getattr(ti.task, "retries", 0) or 0
+    return max(0, int(most) - int(ti.try_number) + 1)
+
+
+def load_catalogue_of(operator: Any) -> Catalogue:
+    """The rules that hold for a task: those beside its Dag, the deployment's, ours."""
+    from airflow_autoremed.airflow.compat import dags_folder
+    from airflow_autoremed.failures.rules.dag_folder_rules import dag_rules_paths
+    from airflow_autoremed.failures.rules.loading import load_catalogue
+
+    dag = operator.get_dag()
+    beside = dag_rules_paths(dag.fileloc, dags_folder()) if dag is not None else ()
+    return load_catalogue((*beside, *settings().rules_paths))

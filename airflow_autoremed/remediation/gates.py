@@ -1,0 +1,182 @@
+"""The gates: checks that every decision passes, whoever asked for it.
+
+Each gate is a function of the decision and of what is known about the deployment (:class:`Passage`); it returns the
+decision, or one that it holds back. The worker, an attempt that was lost with its worker, replay and the simulator
+all use the one list :data:`GATES`, in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Protocol
+
+from airflow_autoremed.patching.config_diff import diff
+from airflow_autoremed.spark.allocation import total
+from airflow_autoremed.types import (
+    Action,
+    AttemptId,
+    Brakes,
+    Decision,
+    FailedAttempt,
+    HeldBack,
+    Mode,
+)
+
+Outcome = tuple[bool, datetime]
+"""Whether a remediated attempt succeeded, and when it ended."""
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The latest outcomes of remediated attempts that a gate asks for."""
+
+    most: int
+    dag_id: str | None = None
+    task_id: str | None = None
+    category: str | None = None
+
+
+class Books(Protocol):
+    """What a caller knows of other attempts. A question that cannot be answered raises nothing: it gets ``None``."""
+
+    def outcomes(self, wanted: Sequence[Recent]) -> Sequence[Sequence[Outcome]] | None:
+        """For each of *wanted*, the outcomes, latest first; ``None`` when they cannot be read."""
+        ...
+
+    def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        """Reserve *extra_bytes* beyond what the task declares for *attempt*.
+
+        :return: ``None`` when they are granted, else why not, as a clause.
+        """
+        ...
+
+
+class NoBooks:
+    """A caller that knows of no other attempt: nothing is paused, everything is granted."""
+
+    def outcomes(self, wanted: Sequence[Recent]) -> Sequence[Sequence[Outcome]] | None:
+        return None
+
+    def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What the gates are told besides the decision."""
+
+    mode: Mode = Mode.ACT
+    books: Books = field(default_factory=NoBooks)
+    brakes: Brakes = field(default_factory=Brakes)
+    own_retries: int | None = None
+    """The retries that the author set, where ``retry_budget`` added others; ``None``: all are the author's."""
+    now: datetime | None = None
+    """The moment of the decision; ``None``: the clock's."""
+
+
+Gate = Callable[[Decision, FailedAttempt, Passage], Decision]
+
+
+def passed(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """*decision* after all gates."""
+    for gate in GATES:
+        decision = gate(decision, failed, passage)
+    return decision
+
+
+def a_retry_is_left(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """Without a retry there is nothing to change."""
+    if decision.action is not Action.REMEDIATE or failed.retries_left > 0:
+        return decision
+    return held_back(decision, failed, HeldBack("a_retry_is_left", "no retry is left"))
+
+
+def fuse(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """Remediation of a task, a Dag or a category is paused while its last remediated attempts all failed."""
+    if decision.action is not Action.REMEDIATE or passage.mode is not Mode.ACT:
+        return decision
+    brakes, attempt, category = passage.brakes, failed.attempt, decision.classification.category
+    levels = [
+        (f"remediation of {whose}", recent)
+        for whose, recent in (
+            ("this task", Recent(brakes.brake_task or 0, dag_id=attempt.dag_id, task_id=attempt.task_id)),
+            (f"the Dag {attempt.dag_id}", Recent(brakes.brake_dag or 0, dag_id=attempt.dag_id)),
+            (f"{category} in this deployment", Recent(brakes.brake_category or 0, category=category)),
+        )
+        if recent.most
+    ]
+    found = passage.books.outcomes([recent for _, recent in levels]) if levels else None
+    now = passage.now or datetime.now(timezone.utc)
+    for (what, recent), outcomes in zip(levels, found or (), strict=False):
+        until = paused_until(outcomes, recent.most, brakes.brake_pause)
+        if until is not None and now < until:
+            why = (
+                f"{what} is paused until {until:%Y-%m-%d %H:%M} UTC: "
+                f"its last {recent.most} remediated attempts all failed"
+            )
+            return held_back(decision, failed, HeldBack("fuse", why))
+    return decision
+
+
+def memory_ceiling(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """Remediated attempts may hold only so much memory at once beyond what their tasks declare."""
+    if decision.action is not Action.REMEDIATE or passage.mode is not Mode.ACT:
+        return decision
+    coming = replace(failed.attempt, try_number=failed.attempt.try_number + 1)
+    refused = passage.books.grant(coming, total(decision.conf) - total(failed.baseline))
+    return decision if refused is None else held_back(decision, failed, HeldBack("memory_ceiling", refused))
+
+
+def authors_own_retries(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """The retries of ``retry_budget`` are for failures that a configuration cures, not for others."""
+    own = passage.own_retries
+    if decision.action is not Action.LEAVE_ALONE or own is None or passage.mode is not Mode.ACT:
+        return decision
+    if sum(not past.remediated for past in failed.history) < own:
+        return decision
+    why = (
+        f"the task's own retries ({own}) are used up, and those of retry_budget are only for failures that another "
+        "configuration can fix"
+    )
+    if decision.reason.held_back is not None:
+        why = f"{decision.reason.held_back.why}, and {why}"
+    reason = replace(decision.reason, held_back=HeldBack("authors_own_retries", why))
+    return replace(decision, action=Action.STOP, patch=None, reason=reason)
+
+
+GATES: tuple[Gate, ...] = (a_retry_is_left, fuse, memory_ceiling, authors_own_retries)
+
+
+def held_back(
+    decision: Decision, failed: FailedAttempt, why: HeldBack, *, keep_patch: bool = True
+) -> Decision:
+    """*decision* without its changes: the next attempt runs as this one did.
+
+    :param keep_patch: ``False``: it runs as declared, because no patch can be handed to it.
+    """
+    patch = None
+    ran_patched = dict(failed.effective) != dict(failed.baseline)
+    if keep_patch and ran_patched and not failed.runs_promoted_patch and failed.retries_left > 0:
+        assert decision.patch is not None  # a remediation has one
+        patch = replace(decision.patch, operations=diff(failed.baseline, failed.effective))
+    return replace(
+        decision,
+        action=Action.LEAVE_ALONE,
+        conf=failed.effective,
+        patch=patch,
+        reason=replace(decision.reason, held_back=why),
+    )
+
+
+def paused_until(outcomes: Sequence[Outcome], most: int, pause_s: float) -> datetime | None:
+    """When a pause ends that the last *most* outcomes call for; ``None`` when they call for none.
+
+    After the pause one attempt is allowed; when it fails too, its failure begins the next pause.
+
+    :param outcomes: latest first.
+    """
+    if len(outcomes) < most or any(succeeded for succeeded, _ in outcomes[:most]):
+        return None
+    return outcomes[0][1] + timedelta(seconds=pause_s)
