@@ -258,15 +258,22 @@ class StallDetector:
 
 
 def describe(
-    stall: Stall, timeout_s: float, conf: Conf | None = None, largest_container: int | None = None
+    stall: Stall,
+    timeout_s: float,
+    conf: Conf | None = None,
+    largest_container: int | None = None,
+    *,
+    shadow: bool = False,
 ) -> str:
     """One line for the log: that the application was ended, why, and what in its configuration may be the cause.
 
     :param conf: what it ran with.
     :param largest_container: the largest container that the cluster grants, in bytes.
+    :param shadow: nothing was ended, because of the mode.
     """
+    ended = "would have been ended if this were not shadow mode" if shadow else "was ended"
     text = (
-        f"{MARK} {stall.waited_s:.0f} s without progress and was ended (stall_timeout = {timeout_s:g} s): "
+        f"{MARK} {stall.waited_s:.0f} s without progress and {ended} (stall_timeout = {timeout_s:g} s): "
         f"{stall.summary}"
     )
     if conf is None:

@@ -124,7 +124,7 @@ def memory_ceiling(decision: Decision, failed: FailedAttempt, passage: Passage) 
     """Remediated attempts may hold only so much memory at once beyond what their tasks declare."""
     if decision.action is not Action.REMEDIATE or passage.mode is not Mode.ACT:
         return decision
-    coming = replace(failed.attempt, try_number=failed.attempt.try_number + 1)
+    coming = failed.attempt.next()
     refused = passage.books.grant(coming, total(decision.conf) - total(failed.baseline))
     return decision if refused is None else held_back(decision, failed, HeldBack("memory_ceiling", refused))
 

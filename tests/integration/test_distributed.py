@@ -15,7 +15,7 @@ import pytest
 
 from airflow_autoremed.errors import EventLogError
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
 from airflow_autoremed.history.export import export
 from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.history.queries.training_attempts import everything
@@ -25,7 +25,8 @@ from airflow_autoremed.learning.parquet_examples import read_examples
 from airflow_autoremed.learning.training import train
 from airflow_autoremed.replay import blind, describe, playbook, replay, with_model
 from airflow_autoremed.spark.event_log_files import find_event_logs
-from airflow_autoremed.types import Action, Classification, Decision, Limits, Mode, Prices, Restartable
+from airflow_autoremed.types import Action, Classification, Limits, Prices, Restartable
+from tests.support.decisions import decision, recorded
 from tests.unit.learning.test_families import history
 
 pytestmark = pytest.mark.integration
@@ -57,7 +58,7 @@ def store_url(tmp_path_factory):
     for record in history(25, 8):
         began = datetime.fromtimestamp(record.started_at, timezone.utc)
         cause = Classification(record.category or "", "r", Restartable.WITH_CHANGES, True)
-        verdict = AttemptDecision(Decision(Action.REMEDIATE, "more", cause, record.effective), Mode.ACT)
+        verdict = recorded(decision(Action.REMEDIATE, "more", cause, record.effective))
         store.record(
             record.attempt,
             start=AttemptStart(

@@ -98,9 +98,9 @@ def test_the_order_of_the_parts_does_not_matter():
 def test_what_was_known_later_is_not_told_to_the_policy():
     seen = []
 
-    def watching(failed, cause, insight):
+    def watching(failed, cause, passage, insight):
         seen.append(insight)
-        return blind(failed, cause, insight)
+        return blind(failed, cause, passage, insight)
 
     of_task(
         [

@@ -85,12 +85,11 @@ class StallWatch:
             warn("watching for a stall", error)
 
     def _end(self, stall: Stall) -> None:
-        line = describe(stall, self._timeout_s, self._conf, self._largest_container)
+        shadow = self._kill is None
+        line = describe(stall, self._timeout_s, self._conf, self._largest_container, shadow=shadow)
         if self._kill is None:
             self.stall = stall
-            log.warning(
-                "%s", line.replace("was ended", "would have been ended if this were not shadow mode", 1)
-            )
+            log.warning("%s", line)
             return
 
         def announce() -> None:

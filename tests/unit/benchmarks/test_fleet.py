@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("sklearn")
 
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart, Promotion
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart, Promotion
 from airflow_autoremed.history.queries import patch_life, write_attempts
 from airflow_autoremed.patching import worth_keeping, worth_promoting
-from airflow_autoremed.types import Brakes, Mode, PatchState
+from airflow_autoremed.types import Brakes, PatchState
 from benchmarks import raw_data
 from benchmarks.fleet import command, engine, ours, report, world
 from benchmarks.fleet.engine import MEASURES, Tally
@@ -42,6 +42,7 @@ from benchmarks.fleet.world import (
     scarce_in,
     undersized_in,
 )
+from tests.support.decisions import recorded
 
 COUNT = 40
 CHANGEABLE = (11, 27)
@@ -318,7 +319,7 @@ class Checked(ours.Product):
         assert gib_seconds or running.attempt.try_number > 1
         self.store.record(
             running.attempt,
-            decision=None if category is None else AttemptDecision(self.last, Mode.ACT),
+            decision=None if category is None else recorded(self.last),
             end=AttemptEnd(ending.succeeded, self.clock.now, ending.duration_s, spent),
             start=began,
             promotion=Promotion(

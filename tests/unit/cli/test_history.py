@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from airflow_autoremed.cli.history import history, show
 from airflow_autoremed.history import Store
-from airflow_autoremed.types import Action, Decision, EvidenceLine, Mode
+from airflow_autoremed.types import Action, EvidenceLine, Mode
+from tests.support.decisions import decision
 from tests.unit.history.test_store import DECLARED, HEAP, NOON, TRY_1, TRY_2, begin, decide, end, remediation
 
 app = typer.Typer()
@@ -173,7 +174,7 @@ def test_shadow_decisions_are_marked_as_having_changed_nothing(url: str) -> None
 
 def test_a_job_s_log_cannot_steer_the_terminal(url: str) -> None:
     lines = (EvidenceLine(1, "\x1b[2J\x1b]0;title\x07gone"),)
-    decision = Decision(Action.STOP, "\x1b[31mred", replace(HEAP, lines=lines), conf=DECLARED)
-    decide(Store(url), TRY_1, decision, mode=Mode.ACT, excerpt="\x1b[2J")
+    stop = decision(Action.STOP, "\x1b[31mred", replace(HEAP, lines=lines), DECLARED)
+    decide(Store(url), TRY_1, stop, mode=Mode.ACT, excerpt="\x1b[2J")
     assert "\x1b" not in run("show", "etl", "aggregate").output
     assert "gone" in run("show", "etl", "aggregate").output

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
 from airflow_autoremed.history.queries.training_attempts import everything
 from airflow_autoremed.learning import registry
-from airflow_autoremed.types import Action, Classification, Decision, Mode, Restartable
+from airflow_autoremed.types import Action, Classification, Restartable
+from tests.support.decisions import decision, recorded
 from tests.unit.learning.test_families import history
 
 
@@ -33,7 +34,7 @@ def filled(airflow_home):
     for record in history(25, 8):
         began = datetime.fromtimestamp(record.started_at, timezone.utc)
         cause = Classification(record.category or "", "r", Restartable.WITH_CHANGES, True)
-        verdict = AttemptDecision(Decision(Action.REMEDIATE, "more", cause, record.effective), Mode.ACT)
+        verdict = recorded(decision(Action.REMEDIATE, "more", cause, record.effective))
         store.record(
             record.attempt,
             start=AttemptStart(

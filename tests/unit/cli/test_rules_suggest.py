@@ -18,9 +18,10 @@ from airflow_autoremed.failures.matching.precedence import unknown
 from airflow_autoremed.failures.rules.catalogue import Catalogue
 from airflow_autoremed.failures.rules.loading import read_rules
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
 from airflow_autoremed.history.stored import StoredAttempt
-from airflow_autoremed.types import Action, AttemptId, Classification, Decision, Mode, Restartable
+from airflow_autoremed.types import Action, AttemptId, Classification, Restartable
+from tests.support.decisions import decision, recorded
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 LOG = """\
@@ -60,8 +61,8 @@ def _record(
     conf = {"spark.executor.memory": memory}
     verdict = None
     if excerpt is not None:
-        decision = Decision(Action.LEAVE_ALONE, "No rule names it.", cause or unknown(), conf)
-        verdict = AttemptDecision(decision, Mode.ACT, excerpt=excerpt)
+        made = decision(Action.LEAVE_ALONE, "No rule names it.", cause or unknown(), conf)
+        verdict = recorded(made, excerpt=excerpt)
     store.record(
         attempt,
         start=AttemptStart(attempt, conf, conf, "SparkSubmitOperator", NOON),

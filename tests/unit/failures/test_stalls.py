@@ -438,8 +438,8 @@ def test_a_fault_of_the_watch_is_one_warning_and_no_exception(watching, caplog, 
     watch = watching(stall, raises, [])
     until(lambda: not watch._thread.is_alive())
     assert [r.getMessage() for r in caplog.records] == [
-        "[autoremed] While watching for a stall: OSError: no such process. "
-        "The task goes on as if airflow-autoremed were not installed."
+        "[autoremed] airflow-autoremed failed while watching for a stall (OSError: no such process). "
+        "The task continues without it."
     ]
 
 

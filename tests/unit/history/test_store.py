@@ -16,11 +16,13 @@ from sqlalchemy import create_engine, text
 
 from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd, AttemptStart
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.upsert import put
+from airflow_autoremed.remediation import reasons
 from airflow_autoremed.types import (
     ANY,
     Action,
+    Advice,
     AttemptId,
     Ceilings,
     Classification,
@@ -29,10 +31,12 @@ from airflow_autoremed.types import (
     Mode,
     Patch,
     PatchState,
+    Reason,
     Restartable,
     Scope,
     Source,
 )
+from tests.support.decisions import decision, recorded
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=timezone.utc)
 TRY_1 = AttemptId("etl", "manual__1", "aggregate", -1, 1)
@@ -59,11 +63,11 @@ def patch_for(attempt: AttemptId) -> Patch:
 
 
 def remediation(attempt: AttemptId = TRY_1) -> Decision:
-    return Decision(
+    return decision(
         Action.REMEDIATE,
         "The executor's heap was too small.",
         HEAP,
-        conf=GROWN,
+        GROWN,
         patch=patch_for(attempt),
         changes={"spark.executor.memory": ("600m", "1624m")},
     )
@@ -101,8 +105,8 @@ def begin(
     store.record(attempt, start=start)
 
 
-def decide(store: Store, attempt: AttemptId, decision: Decision, *, mode: Mode, excerpt: str = "") -> None:
-    store.record(attempt, decision=AttemptDecision(decision, mode, excerpt))
+def decide(store: Store, attempt: AttemptId, made: Decision, *, mode: Mode, excerpt: str = "") -> None:
+    store.record(attempt, decision=recorded(made, mode, excerpt))
 
 
 def end(store: Store, attempt: AttemptId, *, succeeded: bool | None) -> None:
@@ -121,7 +125,7 @@ def test_an_attempt_comes_back_with_all_that_was_recorded(store: Store) -> None:
     assert (row.operator, row.started_at) == ("SparkSubmitOperator", NOON)
     assert (row.action, row.mode) == (Action.REMEDIATE, Mode.SHADOW)
     assert (row.category, row.rule, row.lines) == ("executor_oom", "executor-heap", HEAP.lines)
-    assert row.reason == "The executor's heap was too small."
+    assert row.reason == reasons.text(remediation(), Mode.SHADOW)
     assert row.changes == {"spark.executor.memory": ("600m", "1624m")}
     assert row.excerpt == "the log"
     assert (row.succeeded, row.duration_s, row.gib_seconds) == (False, 60.5, 96.25)
@@ -157,7 +161,7 @@ def test_nobody_but_the_next_try_finds_the_decision(store: Store, other: Attempt
 
 
 def test_a_decision_without_a_patch_is_a_decision(store: Store) -> None:
-    stop = Decision(Action.STOP, "The table is missing.", HEAP, conf=DECLARED)
+    stop = decision(Action.STOP, "The table is missing.", HEAP, DECLARED)
     decide(store, TRY_1, stop, mode=Mode.ACT)
 
     verdict = store.decision_before(TRY_2)
@@ -173,11 +177,14 @@ def test_recording_twice_leaves_one_row_with_the_last_decision(store: Store) -> 
         end(store, TRY_1, succeeded=False)
     assert len(store.recent(10)) == 1
 
-    changed_mind = Decision(Action.LEAVE_ALONE, "On second thoughts.", HEAP, conf=DECLARED)
+    changed_mind = decision(Action.LEAVE_ALONE, "On second thoughts.", HEAP, DECLARED)
     decide(store, TRY_1, changed_mind, mode=Mode.ACT)
 
     (row,) = store.recent(10)
-    assert (row.action, row.reason) == (Action.LEAVE_ALONE, "On second thoughts.")
+    assert (row.action, row.reason) == (
+        Action.LEAVE_ALONE,
+        "On second thoughts. Airflow's own retry rules apply.",
+    )
     verdict = store.decision_before(TRY_2)
     assert verdict is not None
     assert verdict.patch is None
@@ -253,7 +260,7 @@ def test_long_texts_are_cut_and_long_values_noted(store: Store) -> None:
     store.record(
         TRY_1, start=AttemptStart(TRY_1, baseline=jars, effective=jars, operator="O", started_at=NOON)
     )
-    verbose = replace(remediation(), reason="r" * 10_000, conf=jars)
+    verbose = replace(remediation(), reason=Reason("r" * 10_000, Advice.INCURABLE), conf=jars)
     decide(store, TRY_1, verbose, mode=Mode.ACT, excerpt="first\n" + "☃" * 50_000 + "\nlast")
 
     (row,) = store.recent(1)
@@ -267,9 +274,9 @@ def test_long_texts_are_cut_and_long_values_noted(store: Store) -> None:
 
 
 def test_characters_that_databases_refuse_do_not_lose_the_decision(store: Store) -> None:
-    odd = replace(remediation(), reason="nul \x00 and a lone surrogate \ud800")
+    odd = replace(remediation(), reason=Reason("nul \x00 and a lone surrogate \ud800", Advice.INCURABLE))
     decide(store, TRY_1, odd, mode=Mode.ACT, excerpt="\x00\udfff")
-    assert store.recent(1)[0].reason == "nul  and a lone surrogate ?"
+    assert store.recent(1)[0].reason == "nul  and a lone surrogate ? No retry can fix this."
 
 
 def test_the_sqlite_file_is_for_its_owner_only(url: str, store: Store) -> None:

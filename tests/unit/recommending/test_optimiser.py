@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from airflow_autoremed.recommending import recommend
 from airflow_autoremed.recommending.optimiser import choose, improve
+from airflow_autoremed.remediation import reasons
+from airflow_autoremed.remediation.gates import Passage
 from airflow_autoremed.remediation.pipeline import decide
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.limits import violations
@@ -71,17 +73,18 @@ def failed(conf, retries_left=3):
 
 def decided(predictor, conf=None, limits=None, **objective):
     conf = {"spark.executor.memory": "4g", "spark.executor.cores": "4"} if conf is None else conf
-    return decide(failed(conf), OOM, limits or Limits(), insight(predictor, **objective))
+    return decide(failed(conf), OOM, limits or Limits(), Passage(), insight(predictor, **objective))
 
 
 def test_a_model_that_knows_the_need_gives_less_than_the_playbook_and_says_so():
-    plain = decide(failed({"spark.executor.memory": "4g"}), OOM, Limits())
+    plain = decide(failed({"spark.executor.memory": "4g"}), OOM, Limits(), Passage())
     assert plain.conf["spark.executor.memory"] == "8g"
     better = decided(Knows(need=5.5 * GIB), {"spark.executor.memory": "4g"})
     assert 5.5 * GIB <= allocation.heap(better.conf, "executor") < 6.2 * GIB
     assert better.decided_by == "m1"
-    assert "P(fail) 2%" in better.reason
-    assert "10000 similar" in better.reason
+    said = reasons.text(better)
+    assert "predicted failure probability 2%" in said
+    assert "10000 similar attempts" in said
 
 
 def test_it_gives_more_where_the_playbook_would_fail_again():
@@ -99,14 +102,14 @@ def test_with_too_few_the_playbook_decides_and_the_reason_says_why():
     decision = decided(Knows(similar=12))
     assert decision.decided_by == "playbook"
     assert decision.conf["spark.executor.memory"] == "8g"
-    assert "The playbook decided: the model knows 12 similar attempts" in decision.reason
+    assert "the playbook decided: the model knows 12 similar attempts" in reasons.text(decision)
 
 
 def test_where_every_configuration_fails_no_retry_is_made_and_the_reason_has_the_numbers():
     decision = decided(Knows(rest=0.99, need=0))
     assert decision.action is Action.STOP
-    assert "99%" in decision.reason
-    assert "configurations inside the limits" in decision.reason
+    assert "99%" in reasons.text(decision)
+    assert "configurations within the limits" in reasons.text(decision)
     assert decision.decided_by == "m1"
 
 
@@ -114,7 +117,7 @@ def test_between_choosing_and_stopping_the_playbook_decides_and_says_why():
     decision = decided(Knows(rest=0.9, need=0))
     assert decision.decided_by == "playbook"
     assert decision.conf["spark.executor.memory"] == "8g"
-    assert "fails with a probability of 90%" in decision.reason
+    assert "predicts a failure probability of 90%" in reasons.text(decision)
 
 
 def test_a_model_that_has_seen_little_never_stops_a_task():
@@ -195,17 +198,17 @@ def test_an_unclassified_failure_is_stopped_only_with_much_evidence_and_near_cer
 
     def outcome(**knows):
         predictor = Knows(need=100 * GIB, **knows)
-        return decide(failed(conf), nameless, Limits(), insight(predictor)).action
+        return decide(failed(conf), nameless, Limits(), Passage(), insight(predictor)).action
 
     assert outcome() is Action.STOP
     assert outcome(similar=400) is Action.LEAVE_ALONE
     assert (
-        decide(failed(conf), nameless, Limits(), insight(Knows(need=0, rest=0.96))).action
+        decide(failed(conf), nameless, Limits(), Passage(), insight(Knows(need=0, rest=0.96))).action
         is Action.LEAVE_ALONE
     )
-    assert decide(failed(conf), nameless, Limits()).action is Action.LEAVE_ALONE
+    assert decide(failed(conf), nameless, Limits(), Passage()).action is Action.LEAVE_ALONE
 
 
 def test_a_model_has_no_say_about_what_no_configuration_cures():
     table = Classification("table_not_found", "r", Restartable.NO, False, summary="No such table.")
-    assert decide(failed({}), table, Limits(), insight(Knows())).decided_by != "m1"
+    assert decide(failed({}), table, Limits(), Passage(), insight(Knows())).decided_by != "m1"

@@ -53,7 +53,7 @@ def test_the_retry_runs_with_what_the_model_chose_and_the_record_says_who_decide
     store = Store(f"sqlite:///{airflow_home}/autoremed.db")
     rows = [row for row in store.recent(10) if row.attempt.try_number == 1]
     assert rows[0].decided_by == "m1"
-    assert "says the model m1" in rows[0].reason
+    assert "model m1, 10000 similar attempts" in rows[0].reason
     assert chosen != "2g"
 
 

@@ -12,6 +12,7 @@ from airflow.sdk import RetryAction
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.attempt import lost_attempt
 from airflow_autoremed.history import Store
+from airflow_autoremed.remediation.gates import paused_until
 from airflow_autoremed.types import AttemptId, PatchState
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance, forget
 from tests.unit.airflow.opt_in.test_ways_in import memory_of
@@ -80,7 +81,7 @@ def test_after_a_lost_worker_the_patch_is_carried_on(spark_submit, spark_task, l
     ti.tries.append(ti.tries[0])  # a try whose worker died: nobody asked us, nothing was recorded
     forget()
     assert memory_of(ti.run().argv) == "2g"
-    assert "Try 2 ended without a verdict" in log_lines()
+    assert "Attempt 2 ended without a decision" in log_lines()
     second = store.one("shop", "manual__1", "daily", -1)[1]
     assert (second.action.value, second.succeeded) == ("leave_alone", False)
 
@@ -96,7 +97,7 @@ def test_the_log_of_a_lost_try_still_tells_what_it_died_of(
     ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
     ti.tries.append(None)
     assert memory_of(ti.run().argv) == "2g"
-    assert "Try 1 was lost with its worker, but its log tells" in log_lines()
+    assert "Attempt 1 was lost with its worker; this is what its log shows." in log_lines()
 
 
 def test_a_lost_try_whose_log_shows_a_doomed_task_is_not_run_again(
@@ -292,7 +293,7 @@ def test_remediation_of_a_task_pauses_when_its_patched_tries_keep_failing(
         forget()
     other = day(task, 2)
     assert other.run().decision.action is RetryAction.DEFAULT
-    assert "Remediation of this task pauses: its last 2 remediated tries all failed" in log_lines()
+    assert "its last 2 remediated attempts all failed" in log_lines()
     forget()
     assert memory_of(other.run().argv) == "1g"
 
@@ -326,7 +327,8 @@ def test_brakes_hold_for_a_dag_and_for_a_category(
         forget()
     last = day(remediate(spark_task(task_id="three", executor_memory="1g")), 1)
     assert last.run().decision.action is RetryAction.DEFAULT
-    assert f"Remediation of {where}" in log_lines()
+    assert f"remediation of {where}" in log_lines()
+    assert "is paused until" in log_lines()
 
 
 @pytest.mark.parametrize("option", ["max_extra_memory", "max_extra_memory_per_dag"])
@@ -367,12 +369,9 @@ def test_memory_of_a_try_that_was_lost_is_not_held_for_ever(store):
 
 
 def test_pauses_end():
-    from airflow_autoremed.patching import paused
-
     now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
     failures = [(False, now - timedelta(hours=1))] * 3
-    assert paused(failures, 3, 7200, now) is not None
-    assert paused(failures, 3, 3600, now) is None
-    assert paused(failures, 4, 7200, now) is None
-    assert paused([(True, now), *failures], 3, 7200, now) is None
-    assert paused(failures, None, 7200, now) is None
+    assert paused_until(failures, 3, 7200) == now + timedelta(hours=1)
+    assert paused_until(failures, 3, 3600) == now
+    assert paused_until(failures, 4, 7200) is None
+    assert paused_until([(True, now), *failures], 3, 7200) is None

@@ -47,10 +47,10 @@ def test_a_heap_oom_heals_on_the_second_try(spark_submit, spark_task, log_lines)
     assert memory_of(first.argv) == "1g"
     assert memory_of(second.argv) == "2g"
     text = "\n".join(log_lines())
-    assert "Try 1 failed: executor_oom_heap" in text
+    assert "Attempt 1 failed: executor_oom_heap" in text
     assert "java.lang.OutOfMemoryError: Java heap space" in text
     assert "spark.executor.memory: 1g -> 2g" in text
-    assert "Try 2 runs with the patch from try 1" in text
+    assert "Attempt 2 runs with the patch from attempt 1" in text
     assert "healed" in text
 
 
@@ -67,7 +67,7 @@ def test_a_missing_table_is_stopped_on_the_first_try(spark_submit, spark_task, l
     outcome = TaskInstance(remediate(spark_task())).run()
     assert outcome.decision.action is RetryAction.FAIL
     assert "table" in outcome.decision.reason.lower()
-    assert any("stop, the remaining retries are skipped" in line for line in log_lines())
+    assert any("stop; the remaining retries are skipped" in line for line in log_lines())
 
 
 def test_a_refused_connection_is_left_to_a_plain_retry(spark_submit, spark_task):
@@ -120,7 +120,7 @@ def test_a_cleared_task_does_not_wake_an_old_patch(spark_submit, spark_task, log
     ti.run()
     ti.retries += 1
     assert memory_of(ti.run().argv) == "1g"
-    assert any("The task was cleared after try 1" in line for line in log_lines())
+    assert any("The task was cleared after attempt 1" in line for line in log_lines())
 
 
 def test_mapped_instances_do_not_share_a_patch(spark_submit, spark_task):
