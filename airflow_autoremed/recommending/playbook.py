@@ -7,6 +7,7 @@ at least 1 GiB more for small heaps, of which Spark itself reserves 300 MiB.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from airflow_autoremed.recommending.plan import Plan
@@ -254,20 +255,24 @@ _TIMINGS = (
     "spark.rpc.askTimeout",
     "spark.shuffle.io.maxRetries",
     "spark.shuffle.io.retryWait",
-    "spark.stage.maxConsecutiveAttempts",
-    "spark.task.maxFailures",
 )
+_RERUNS = ("spark.stage.maxConsecutiveAttempts", "spark.task.maxFailures")
+_LOST_TASK = re.compile(r"Lost task |failed \d+ times|Job aborted due to stage failure|FetchFailed")
 
 
 def _patience(plan: Plan) -> bool:
     """Timeouts and retries that were declared below Spark's default go back to it; then a plain retry is right."""
-    for key in _TIMINGS:
+    text = _deciding_text(plan)
+    # Spark reruns tasks and stages. What failed in the driver's own code is not run again, however many it may.
+    of_tasks = plan.cause.category in ("shuffle_fetch_failure", "executor_lost_preempted")
+    reruns = _RERUNS if of_tasks or _LOST_TASK.search(text) else ()
+    for key in (*_TIMINGS, *reruns):
         declared, default = plan.declared(key), PATCHABLE[key].default
         if declared is not None and default is not None and declared < default:
             plan.set(key, default)
     if plan.changed:
         return True
-    text = _deciding_text(plan).lower()
+    text = text.lower()
     if plan.repeats and plan.cause.category == "shuffle_fetch_failure":
         return plan.raise_to("spark.shuffle.io.maxRetries", 3 * plan.floor("spark.shuffle.io.maxRetries"))
     if plan.repeats and ("heartbeat" in text or "spark.network.timeout" in text):

@@ -214,6 +214,19 @@ def test_timeouts_declared_below_sparks_default_go_back_to_it():
     assert advice.conf == {"spark.network.timeout": "120s"}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ConnectionRefusedError: [Errno 111] Connection refused", "1"),
+        ("Lost task 0.0 in stage 1.0 (TID 2): java.net.ConnectException: Connection refused", "4"),
+    ],
+)
+def test_reruns_of_tasks_go_back_to_sparks_default_only_where_a_task_was_lost(text, expected):
+    conf = {"spark.task.maxFailures": "1"}
+    advice = recommend(cause("network_timeout", text, Restartable.AS_IS), conf, conf, (), Limits())
+    assert advice.conf == {"spark.task.maxFailures": expected}
+
+
 @pytest.mark.parametrize("category", ["network_timeout", "object_store_throttle", "executor_lost_preempted"])
 def test_a_transient_fault_leaves_the_configuration_alone(category):
     conf = {"spark.executor.memory": "2g"}
