@@ -338,6 +338,12 @@ class FailedAttempt:
     duration_s: float | None = None
     runs_promoted_patch: bool = False
     """Whether its patch is the one promoted for the task, which every later attempt finds by itself."""
+    unseen: frozenset[str] = frozenset()
+    """Settings that hold for the run and whose value cannot be seen from the worker: no change of them is safe."""
+    patch_ignored: bool = False
+    """Whether the operator submitted something else than the patch gave it."""
+    failure_seen: bool = True
+    """Whether anybody saw it fail. ``False``: lost with its worker, and its log does not show that it failed."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 try:
@@ -13,6 +14,11 @@ try:
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 except ImportError:
     from airflow.exceptions import AirflowFailException, AirflowSkipException
+
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+except ImportError:
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferred
 
 try:
     from airflow.sdk import BaseOperator
@@ -30,15 +36,18 @@ HAS_RETRY_POLICY = RetryPolicy is not None
 __all__ = [
     "HAS_RETRY_POLICY",
     "AirflowFailException",
+    "AirflowRescheduleException",
     "AirflowSkipException",
     "AirflowTaskTimeout",
     "BaseOperator",
     "RetryPolicy",
+    "TaskDeferred",
     "airflow_option",
     "connection_url",
     "count",
     "dags_folder",
     "get_connection",
+    "is_test_run",
     "logging_option",
     "redact",
 ]
@@ -84,6 +93,16 @@ def connection_url(connection_id: str) -> str:
     scheme, _, rest = uri.partition("://")
     dialect = {"postgres": "postgresql", "sqlite": "sqlite", "mysql": "mysql"}.get(scheme, scheme)
     return f"{dialect}://{rest}"
+
+
+def is_test_run() -> bool:
+    """Whether a person tries a Dag out (``airflow dags test``, ``dag.test()``), with no scheduler behind it."""
+    try:
+        from airflow.sdk.execution_time import task_runner
+    except ImportError:  # Airflow 2
+        return sys.argv[1:3] == ["dags", "test"]
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return type(comms).__name__.startswith("InProcess")
 
 
 def redact(value: Any) -> Any:

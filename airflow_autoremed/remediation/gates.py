@@ -12,16 +12,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from airflow_autoremed.patching.config_diff import diff
+from airflow_autoremed.patching.config_diff import make_patch
 from airflow_autoremed.spark.allocation import total
 from airflow_autoremed.types import (
     Action,
+    Advice,
     AttemptId,
     Brakes,
+    Conf,
     Decision,
     FailedAttempt,
     HeldBack,
     Mode,
+    Patch,
+    Scope,
 )
 
 Outcome = tuple[bool, datetime]
@@ -93,6 +97,46 @@ def a_retry_is_left(decision: Decision, failed: FailedAttempt, passage: Passage)
     return held_back(decision, failed, HeldBack("a_retry_is_left", "no retry is left"))
 
 
+def a_failure_was_seen(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """An attempt that nobody saw fail is never a reason to stop: its log may show errors that it survived."""
+    if decision.action is not Action.STOP or failed.failure_seen:
+        return decision
+    why = HeldBack("a_failure_was_seen", "its log does not show that it failed, so the task runs again")
+    return held_back(decision, failed, why)
+
+
+def the_patch_took_effect(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """An operator that ignores a patch ignores the next one, and what a larger size brought is not known."""
+    if not failed.patch_ignored or decision.action is Action.LEAVE_ALONE:
+        return decision
+    if decision.action is Action.STOP and decision.reason.advice is Advice.INCURABLE:
+        return decision
+    why = "the operator submits its own configuration in place of the patch"
+    return held_back(decision, failed, HeldBack("the_patch_took_effect", why), keep_patch=False)
+
+
+def only_what_can_be_seen(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
+    """A setting whose present value nobody here can see is left alone: a change could make it smaller."""
+    blind = sorted(failed.unseen & set(decision.reason.changes))
+    if decision.action is not Action.REMEDIATE or not blind:
+        return decision
+    left_alone = f"{', '.join(blind)} {'is' if len(blind) == 1 else 'are'} set outside the task, out of sight"
+    changes = {key: pair for key, pair in decision.reason.changes.items() if key not in blind}
+    if not changes:
+        why = f"{left_alone}; declare it in the task to have it changed"
+        return held_back(decision, failed, HeldBack("only_what_can_be_seen", why))
+    conf = {key: value for key, value in decision.conf.items() if key not in blind}
+    conf |= {key: failed.effective[key] for key in blind if key in failed.effective}
+    return replace(
+        decision,
+        conf=conf,
+        patch=patch_for(failed, conf),
+        reason=replace(
+            decision.reason, changes=changes, notes=(*decision.reason.notes, f"not changed: {left_alone}")
+        ),
+    )
+
+
 def fuse(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
     """Remediation of a task, a Dag or a category is paused while its last remediated attempts all failed."""
     if decision.action is not Action.REMEDIATE or passage.mode is not Mode.ACT:
@@ -146,7 +190,15 @@ def authors_own_retries(decision: Decision, failed: FailedAttempt, passage: Pass
     return replace(decision, action=Action.STOP, patch=None, reason=reason)
 
 
-GATES: tuple[Gate, ...] = (a_retry_is_left, fuse, memory_ceiling, authors_own_retries)
+GATES: tuple[Gate, ...] = (
+    a_failure_was_seen,
+    the_patch_took_effect,
+    a_retry_is_left,
+    only_what_can_be_seen,
+    fuse,
+    memory_ceiling,
+    authors_own_retries,
+)
 
 
 def held_back(
@@ -157,10 +209,8 @@ def held_back(
     :param keep_patch: ``False``: it runs as declared, because no patch can be handed to it.
     """
     patch = None
-    ran_patched = dict(failed.effective) != dict(failed.baseline)
-    if keep_patch and ran_patched and not failed.runs_promoted_patch and failed.retries_left > 0:
-        assert decision.patch is not None  # a remediation has one
-        patch = replace(decision.patch, operations=diff(failed.baseline, failed.effective))
+    if keep_patch and not failed.runs_promoted_patch and failed.retries_left > 0:
+        patch = patch_for(failed, failed.effective)
     return replace(
         decision,
         action=Action.LEAVE_ALONE,
@@ -168,6 +218,15 @@ def held_back(
         patch=patch,
         reason=replace(decision.reason, held_back=why),
     )
+
+
+def patch_for(failed: FailedAttempt, conf: Conf) -> Patch | None:
+    """The patch that gives the next attempt *conf*; ``None`` when that is what the author declared."""
+    if dict(conf) == dict(failed.baseline):
+        return None
+    attempt = failed.attempt
+    scope = Scope(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
+    return make_patch(failed.baseline, conf, scope, from_try=attempt.try_number)
 
 
 def paused_until(outcomes: Sequence[Outcome], most: int, pause_s: float) -> datetime | None:

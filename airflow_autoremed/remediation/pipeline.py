@@ -12,24 +12,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from airflow_autoremed.patching.config_diff import make_patch
-from airflow_autoremed.remediation.gates import Passage, passed
+from airflow_autoremed.remediation.gates import Passage, passed, patch_for
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
     Advice,
     Classification,
-    Conf,
     Decision,
     FailedAttempt,
     Insight,
     Limits,
     Odds,
-    Patch,
     Reason,
     Recommendation,
     Restartable,
-    Scope,
     Source,
 )
 
@@ -112,7 +108,7 @@ def _advised(
         reason,
         classification,
         conf=advice.conf,
-        patch=_patch(failed, advice.conf),
+        patch=patch_for(failed, advice.conf),
         decided_by=advice.decided_by,
     )
 
@@ -120,7 +116,7 @@ def _advised(
 def _unchanged(failed: FailedAttempt, classification: Classification, reason: Reason) -> Decision:
     """Leave alone: the next attempt runs as this one did."""
     keep = failed.retries_left > 0 and not failed.runs_promoted_patch
-    patch = _patch(failed, failed.effective) if keep else None
+    patch = patch_for(failed, failed.effective) if keep else None
     return Decision(Action.LEAVE_ALONE, reason, classification, conf=failed.effective, patch=patch)
 
 
@@ -161,15 +157,6 @@ def _hopeless(failed: FailedAttempt, classification: Classification, insight: In
 
 def _warn(error: Exception) -> None:
     log.warning("[autoremed] asking the model failed (%r); the playbook decides", error)
-
-
-def _patch(failed: FailedAttempt, conf: Conf) -> Patch | None:
-    """The patch that gives the next attempt *conf*; ``None`` when that is what the author declared."""
-    if dict(conf) == dict(failed.baseline):
-        return None
-    attempt = failed.attempt
-    scope = Scope(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
-    return make_patch(failed.baseline, conf, scope, from_try=attempt.try_number)
 
 
 def _what_failed(classification: Classification) -> str:

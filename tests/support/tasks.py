@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,8 +64,59 @@ class TaskInstance:
     run_id: str = "manual__1"
     map_index: int = -1
     tries: list[Try] = field(default_factory=list)
+    took_s: float = 100.0
+    """How long ago Airflow says that a try began, which is what it is recorded to have taken."""
 
     def run(self) -> Try:
+        """One try, to its end."""
+        from airflow_autoremed.airflow.compat import AirflowFailException
+        from airflow_autoremed.airflow.opt_in import listener
+
+        task, ti, context = self._begun()
+        seen = Path(os.environ["FAKE_SPARK_ARGV"])
+        seen.write_text("")
+        listener.on_task_instance_running(None, ti)
+        execute = task.execute
+        if task._pre_execute_hook is not None:
+            task._pre_execute_hook(context)
+        task.pre_execute(context)
+        for callback in task.on_execute_callback or ():
+            callback(context)
+        error: BaseException | None = None
+        decision = None
+        try:
+            execute(context)
+        except Exception as failure:
+            error = failure
+            context["exception"] = failure
+            policy = getattr(task, "retry_policy", None)
+            if policy is not None and not isinstance(failure, AirflowFailException):
+                decision = policy.evaluate(failure, ti.try_number, self.retries, context)
+        callbacks = task.on_success_callback if error is None else ()
+        for callback in callbacks or ():
+            callback(context)
+        if error is None:
+            listener.on_task_instance_success(None, ti)
+        else:
+            listener.on_task_instance_failed(None, ti)
+        self.tries.append(Try(seen.read_text(), error, decision))
+        return self.tries[-1]
+
+    def lose(self) -> None:
+        """One try whose worker is killed while the application runs: nobody hears of its end."""
+        from airflow_autoremed.airflow.attempt import lifecycle
+        from airflow_autoremed.airflow.opt_in.attach import options_for
+
+        task, _, context = self._begun()
+        lifecycle.before_execute(context, options_for(task))
+        forget()
+        self.tries.append(Try("", None))
+
+    def clear(self) -> None:
+        """What a person does in the UI: Airflow grants new tries, counted from the last one."""
+        self.retries = len(self.tries) + self.retries
+
+    def _begun(self) -> tuple[Any, Any, dict[str, Any]]:
         task = copy.copy(self.task)
         ti = SimpleNamespace(
             dag_id="shop",
@@ -74,6 +126,7 @@ class TaskInstance:
             try_number=len(self.tries) + 1,
             max_tries=self.retries,
             task=task,
+            start_date=datetime.now(timezone.utc) - timedelta(seconds=self.took_s),
             xcom_push=lambda *args, **kwargs: None,
             stats_tags={},
         )
@@ -81,25 +134,7 @@ class TaskInstance:
         if self.state_store is not None:
             context["task_state_store"] = self.state_store
         ti.get_template_context = lambda: context
-        seen = Path(os.environ["FAKE_SPARK_ARGV"])
-        seen.write_text("")
-        for callback in task.on_execute_callback or ():
-            callback(context)
-        error: BaseException | None = None
-        decision = None
-        try:
-            task.execute(context)
-        except Exception as failure:
-            error = failure
-            context["exception"] = failure
-            policy = getattr(task, "retry_policy", None)
-            if policy is not None:
-                decision = policy.evaluate(failure, ti.try_number, self.retries, context)
-        callbacks = task.on_success_callback if error is None else ()
-        for callback in callbacks or ():
-            callback(context)
-        self.tries.append(Try(seen.read_text(), error, decision))
-        return self.tries[-1]
+        return task, ti, context
 
 
 def forget() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PastAttempt, Patch
@@ -35,6 +36,8 @@ class Handover(NamedTuple):
     """Airflow's, when the verdict was made. Clearing a task changes it."""
     made_at: float | None = None
     """Seconds since the epoch."""
+    note: Mapping[str, Any] = MappingProxyType({})
+    """What the platform needs to find the run's log later (:meth:`~airflow_autoremed.platforms.base.Platform.note`)."""
 
 
 def make(
@@ -43,6 +46,7 @@ def make(
     decision: Decision,
     attempts: tuple[PastAttempt, ...],
     max_tries: int | None,
+    note: Mapping[str, Any] = MappingProxyType({}),
 ) -> Handover:
     """The handover after a failed attempt."""
     return Handover(
@@ -53,6 +57,7 @@ def make(
         attempts=attempts[-_MOST_ATTEMPTS:],
         max_tries=max_tries,
         made_at=round(time.time(), 3),
+        note=note,
     )
 
 
@@ -87,6 +92,7 @@ def _to_json(handover: Handover, attempts: tuple[PastAttempt, ...]) -> dict[str,
         "patch": None if handover.patch is None else dict(handover.patch),
         "max_tries": handover.max_tries,
         "made_at": handover.made_at,
+        "note": dict(handover.note),
         "attempts": [
             {
                 "try_number": past.try_number,
@@ -130,7 +136,7 @@ def _parse(found: Any) -> Handover | None:
         )
         for past in found["attempts"][-_MOST_ATTEMPTS:]
     )
-    max_tries, made_at = found["max_tries"], found["made_at"]
+    max_tries, made_at, note = found["max_tries"], found["made_at"], found.get("note")
     return Handover(
         int(found["from_try"]),
         Mode(found["mode"]),
@@ -139,6 +145,7 @@ def _parse(found: Any) -> Handover | None:
         attempts,
         None if max_tries is None else int(max_tries),
         None if made_at is None else float(made_at),
+        note if isinstance(note, Mapping) else {},
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_autoremed.airflow.attempt import handover as handovers
 from airflow_autoremed.airflow.attempt.handover import Handover
+from airflow_autoremed.airflow.compat import is_test_run
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.airflow.options import settings, store_url
 from airflow_autoremed.types import (
@@ -41,8 +42,7 @@ _HELD_S = 24 * 3600.0
 class HistoryClient:
     """Writes attempts, decisions and outcomes; the first fault is one warning, later ones are silent.
 
-    An attempt is written when it ends, with everything known of it, in place of a row at its start: a successful
-    try must cost next to nothing. Only one that runs with a patch is written at its start too.
+    An attempt is written when it starts, which is the evidence that it was lost if nothing follows, and when it ends.
     """
 
     def __init__(self) -> None:
@@ -56,16 +56,35 @@ class HistoryClient:
         return HistoryClient()
 
     def begin(self, running: RunningAttempt) -> bool:
-        """Record that a patched attempt begins. (Others are recorded when they end.)"""
+        """Record that an attempt begins with a patch."""
 
         def write(store: Store) -> None:
             store.record(running.attempt, start=self._begun(store, running))
 
         return self._try(write)
 
-    def failure(
-        self, running: RunningAttempt, decision: Decision, max_tries: int | None, exception: str = ""
-    ) -> bool:
+    def start(self, running: RunningAttempt) -> PromotedPatch | None:
+        """Record that an attempt starts as declared; the promoted patch that it could begin with instead, unless
+        that has expired by now."""
+        rules = settings().patches
+
+        def write(store: Store) -> PromotedPatch | None:
+            found = store.start(self._begun(store, running))
+            if found is None or rules.promote_after < 1:
+                return None
+            from airflow_autoremed.patching import expired
+            from airflow_autoremed.types import PatchState
+
+            why = expired(rules, since=found.since, last_used=found.last_used, now=datetime.now(timezone.utc))
+            if why is None:
+                return found
+            store.end_patch(found.key, PatchState.EXPIRED, who=str(running.attempt), why=why)
+            log.info("[autoremed] The promoted patch of this task has expired: %s.", why)
+            return None
+
+        return self._ask(write)
+
+    def failure(self, running: RunningAttempt, decision: Decision, exception: str = "") -> bool:
         """Record a failed attempt with the decision about it; whether the store took it.
 
         :param exception: the exception's text, for what is kept of a failure that no rule names.
@@ -78,38 +97,34 @@ class HistoryClient:
         nameless = decision.classification.category == UNKNOWN
         seen = unclassified.look([mask(exception), excerpt]) if nameless else unclassified.Unclassified()
         masked = _masked(decision)
-        verdict = AttemptDecision(
+        made = AttemptDecision(
             masked,
             running.mode,
             reasons.text(masked, running.mode),
             excerpt=excerpt,
-            max_tries=max_tries,
+            max_tries=running.max_tries,
             template=seen.template,
             template_id=seen.template_id,
             opinion=seen.opinion,
         )
-        return self._end(running, succeeded=False, verdict=verdict)
+        return self._end(running, succeeded=False, made=made)
 
-    def lost(
-        self, lost: AttemptId, decision: Decision, running: RunningAttempt, max_tries: int | None
+    def judged_later(
+        self, attempt: AttemptId, decision: Decision, running: RunningAttempt, *, ended: bool
     ) -> bool:
-        """Record the decision about an attempt that ended without one, made when the next, *running*, begins."""
+        """Record the decision about an attempt that is decided about when the next, *running*, begins.
+
+        :param ended: whether its end has to be recorded, too: it was lost.
+        """
         from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd
         from airflow_autoremed.remediation import reasons
 
         masked = _masked(decision)
-        verdict = AttemptDecision(
-            masked, running.mode, reasons.text(masked, running.mode), max_tries=max_tries
+        made = AttemptDecision(
+            masked, running.mode, reasons.text(masked, running.mode), max_tries=running.max_tries
         )
-
-        def write(store: Store) -> None:
-            store.record(
-                lost,
-                decision=verdict,
-                end=AttemptEnd(succeeded=False, ended_at=datetime.now(timezone.utc)),
-            )
-
-        return self._try(write)
+        end = AttemptEnd(succeeded=False, ended_at=datetime.now(timezone.utc)) if ended else None
+        return self._try(lambda store: store.record(attempt, decision=made, end=end))
 
     def success(self, running: RunningAttempt) -> bool:
         """Record an attempt that succeeded."""
@@ -118,6 +133,10 @@ class HistoryClient:
     def ended(self, running: RunningAttempt) -> bool:
         """Record a failed attempt about which nothing was decided."""
         return self._end(running, succeeded=False)
+
+    def interrupted(self, running: RunningAttempt) -> bool:
+        """Record an attempt that was ended from outside: nothing is learned from it."""
+        return self._end(running, succeeded=None)
 
     def handover(self, attempt: AttemptId) -> Handover | None:
         """What the store knows of the tries before *attempt*."""
@@ -144,29 +163,9 @@ class HistoryClient:
         """Earlier attempts of the task, of other runs too; none where the store cannot be asked."""
         return self._ask(lambda store: store.task_history(attempt, most)) or ()
 
-    def succeeded(self, attempt: AttemptId) -> bool | None:
-        """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
-        return self._ask(lambda store: store.outcome(attempt))
-
-    def standing_patch(self, attempt: AttemptId, fingerprint: str) -> PromotedPatch | None:
-        """The promoted patch that *attempt* begins with, unless it has expired by now."""
-        rules = settings().patches
-
-        def read(store: Store) -> PromotedPatch | None:
-            found = store.promoted_patch(attempt, fingerprint)
-            if found is None:
-                return None
-            from airflow_autoremed.patching import expired
-            from airflow_autoremed.types import PatchState
-
-            why = expired(rules, since=found.since, last_used=found.last_used, now=datetime.now(timezone.utc))
-            if why is None:
-                return found
-            store.end_patch(found.key, PatchState.EXPIRED, who=str(attempt), why=why)
-            log.info("[autoremed] The promoted patch of this task has expired: %s.", why)
-            return None
-
-        return None if rules.promote_after < 1 else self._ask(read)
+    def started_without_end(self, attempt: AttemptId, max_tries: int | None) -> AttemptStart | None:
+        """The start of the attempt before *attempt*, when that was lost (positive evidence, never mere absence)."""
+        return self._ask(lambda store: store.started_without_end(attempt, max_tries))
 
     def patch_rejected(self, key: str, attempt: AttemptId, why: str) -> None:
         """A patch was refused when it was to be applied: what the task declares today comes first."""
@@ -175,6 +174,12 @@ class HistoryClient:
         self._ask(
             lambda store: store.end_patch(key, PatchState.SUPERSEDED, who=str(attempt), why=why) or None
         )
+
+    def out_of_force(self, key: str) -> bool:
+        """Whether the patch of that key was taken back, or has expired; ``False`` where the store cannot say."""
+        from airflow_autoremed.history.stored import OUT_OF_FORCE
+
+        return self._ask(lambda store: store.patch_state(key)) in OUT_OF_FORCE
 
     def patch_key(self, patch: Patch) -> str | None:
         """The name of a patch for one task instance in the store."""
@@ -205,7 +210,7 @@ class HistoryClient:
         )
 
     def _end(
-        self, running: RunningAttempt, *, succeeded: bool, verdict: AttemptDecision | None = None
+        self, running: RunningAttempt, *, succeeded: bool | None, made: AttemptDecision | None = None
     ) -> bool:
         from airflow_autoremed.history.attempt_records import AttemptEnd, Promotion
         from airflow_autoremed.spark.allocation import gib_seconds
@@ -217,14 +222,17 @@ class HistoryClient:
             round(duration, 3),
             round(gib_seconds(running.effective, duration), 3),
         )
+        rules = settings().patches
+        if not running.promotes or is_test_run():
+            rules = replace(rules, promote_after=0)  # which is never
 
         def write(store: Store) -> None:
             news = store.record(
                 running.attempt,
                 start=self._begun(store, running),
-                decision=verdict,
+                decision=made,
                 end=ended,
-                promotion=Promotion(settings().patches, _judge),
+                promotion=Promotion(rules, _judge),
             )
             for sentence in news:
                 log.info("[autoremed] %s", sentence)
@@ -235,15 +243,17 @@ class HistoryClient:
         from airflow_autoremed.history.attempt_records import AttemptStart
 
         baseline = _masked_conf(running.baseline)
+        changed = dict(running.effective) != dict(running.baseline)
         return AttemptStart(
             running.attempt,
             baseline=baseline,
-            effective=_masked_conf(running.effective) if running.patched else baseline,
+            effective=_masked_conf(running.effective) if changed else baseline,
             operator=type(running.operator).__name__,
             started_at=running.started_at,
             patched=running.patched,
             fingerprint=running.fingerprint,
             patch_key=running.patch_key,
+            max_tries=running.max_tries,
         )
 
     def _ask(self, question: Callable[[Store], T | None]) -> T | None:
@@ -252,7 +262,7 @@ class HistoryClient:
         self._try(lambda store: answers.append(question(store)))
         return answers[0] if answers else None
 
-    def _try(self, work: Callable[[Store], None]) -> bool:
+    def _try(self, work: Callable[[Store], object]) -> bool:
         try:
             if self._store is None:
                 from airflow_autoremed.history import Store

@@ -1,7 +1,8 @@
-"""The three moments of a try at which we act: before it runs, when it failed, when it succeeded.
+"""The moments of an attempt at which we act: before it runs, when it is deferred, when it failed, when it succeeded.
 
-Every way in (callbacks, retry policy, wrapped ``execute``, listener) ends here, so it does not matter which of
-them a task uses or whether it uses several: what was done for a try is done once.
+Every way in ends here (:mod:`airflow_autoremed.airflow.attempt.wrapped_execute` calls these functions around the
+operator's ``execute``, the retry policy and the listener what is left), so it does not matter which way a task uses,
+or whether it uses several: what was done for an attempt is done once.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from airflow_autoremed.airflow.attempt import (
+    beginning,
+    run_note,
+    task_log,
+)
 from airflow_autoremed.airflow.attempt import handover as handovers
-from airflow_autoremed.airflow.attempt import starting_patch, task_log
 from airflow_autoremed.airflow.attempt.handover import Handover
 from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 from airflow_autoremed.airflow.attempt.running import (
     RunningAttempt,
     attempt_id,
     load_catalogue_of,
-)
-from airflow_autoremed.airflow.attempt.running import (
-    retries_left as retries_left,  # for opt_in, whose door this is
+    retries_left,
 )
 from airflow_autoremed.airflow.guard import never_worse, warn
 from airflow_autoremed.airflow.options import Options
@@ -35,25 +38,26 @@ log = logging.getLogger("airflow_autoremed")
 _running: dict[AttemptId, RunningAttempt] = {}
 
 
-@never_worse("preparing the try")
-def before_execute(context: Mapping[str, Any], options: Options) -> None:
-    """Apply the patch that the last try left, and tap the log of this one. Doing it again changes nothing."""
+@never_worse("preparing the attempt")
+def before_execute(context: Mapping[str, Any], options: Options, *, resumes: bool = False) -> str | None:
+    """Apply the patch that the last attempt left, and tap the log of this one.
+
+    :param resumes: after a deferral: the application was submitted before, by another object.
+    :return: why the attempt must not run at all; ``None``: it runs.
+    """
     ti = context["ti"]
-    operator = (
-        ti.task
-    )  # not context["task"], which Airflow 3.0 leaves unrendered (docs/facts-airflow.md, trap C)
+    # Not context["task"], which Airflow 3.0 leaves unrendered (docs/facts-airflow.md, trap C).
+    operator = ti.task
     platform = find_platform(operator)
-    attempt = attempt_id(ti)
     mode = options.effective_mode()
-    known = _running.get(attempt)
-    if platform is None or mode is Mode.OFF or (known is not None and known.operator is operator):
-        return
+    if platform is None or mode is Mode.OFF:
+        return None
     from airflow_autoremed.failures.matching.log_tap import LogTap
     from airflow_autoremed.spark.fingerprint import fingerprint
 
     baseline = platform.read_conf(operator)
     running = RunningAttempt(
-        attempt,
+        attempt_id(ti),
         operator,
         platform,
         options,
@@ -62,17 +66,31 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
         baseline,
         LogTap(partial(load_catalogue_of, operator)),
         fingerprint=fingerprint(baseline, platform.job(operator)),
+        max_tries=getattr(ti, "max_tries", None),
     )
-    if known is not None:  # resumed after a deferral, in the same process
-        running.started_at, running.clock = known.started_at, known.clock
+    began = getattr(ti, "start_date", None)
+    if began is not None:  # of the whole attempt, also where it resumes after a deferral
+        running.started_at = began
     for earlier in _running.values():
         earlier.stop_watching()
     _running.clear()
-    _running[attempt] = running
-    _choose_patch(running, context)
+    _running[running.attempt] = running
+    note = _noted(context, running) if resumes else None
+    if note is not None:
+        beginning.go_on(running, note)
+    else:
+        running.doomed = beginning.begin(running, context)
+    if running.doomed is None:
+        _attach(running)
+    return running.doomed
+
+
+def _attach(running: RunningAttempt) -> None:
+    """Listen to the log of the coming run, and watch over it."""
+    platform, operator = running.platform, running.operator
     write: Callable[[str], None] = running.tap.write
-    timeout_s = options.effective_stall_timeout()
-    if timeout_s is not None and not running.stopped:
+    timeout_s = running.options.effective_stall_timeout()
+    if timeout_s is not None:
         from airflow_autoremed.airflow.attempt.stall_watch import watched
 
         running.watch, write = watched(
@@ -80,7 +98,7 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
             operator,
             write,
             timeout_s,
-            act=mode is Mode.ACT,
+            act=running.mode is Mode.ACT,
             conf=running.effective,
             largest_container=running.limits.max_container_memory,
         )
@@ -92,89 +110,102 @@ def before_execute(context: Mapping[str, Any], options: Options) -> None:
         warn("attaching to the log", error)
 
 
-def _choose_patch(running: RunningAttempt, context: Mapping[str, Any]) -> None:
-    """Begin with the patch that the try before left, else with the one that was promoted for the task."""
-    ti, attempt = context["ti"], running.attempt
-    left = _read_handover(context, attempt) if attempt.try_number > 1 else None
-    if left is not None and _cleared_since(left, ti):
-        task_log.cleared(attempt, left.from_try)
-    else:
-        if left is not None:
-            running.past = left.attempts
-        if attempt.try_number > 1 and _continue(running, left, ti):
-            return
-    starting_patch.begin_with_standing(running)
+def is_executing(operator: Any) -> bool:
+    """Whether *operator* is between :func:`before_execute` and its end."""
+    return any(
+        running.operator is operator and not running.over and running.doomed is None
+        for running in _running.values()
+    )
 
 
-def _continue(running: RunningAttempt, left: Handover | None, ti: Any) -> bool:
-    """Go on from the tries before: with their patch, or with what is decided now about one that was lost."""
-    from airflow_autoremed.airflow.attempt import lost_attempt
-    from airflow_autoremed.remediation import reasons
+def killed(operator: Any) -> None:
+    """Airflow kills the run of *operator*: the process is terminated, or the task was marked or cleared.
 
-    lost_try = lost_attempt.lost_try(running, left)
-    if lost_try is not None:
-        decision = lost_attempt.decide(running, lost_try, left, retries_left(ti))
-        if decision.action is Action.STOP and running.mode is Mode.ACT:
-            running.decision, running.stopped = decision, True
-            lost_attempt.stop_instead(running.operator, reasons.text(decision))
-            return True
-        if decision.action is Action.REMEDIATE and decision.patch is not None:
-            return starting_patch.begin_with(running, decision.patch, decision.classification.category)
-    if left is None or left.patch is None or left.mode is not Mode.ACT:
-        return False
-    return starting_patch.begin_with(running, left.patch, left.category, again=lost_try is not None)
+    A run that we ended for standing still is no such thing, and neither is one whose end we have seen.
+    """
+    for running in _running.values():
+        stalled = running.watch is not None and running.watch.stall is not None
+        if running.operator is operator and not running.over and not stalled:
+            running.ended_from_outside = True
 
 
-def _cleared_since(left: Handover, ti: Any) -> bool:
-    """Whether the task was cleared after the verdict. Airflow grants new tries then, counted from the last one."""
-    now = getattr(ti, "max_tries", None)
-    return left.max_tries is not None and now is not None and int(now) != left.max_tries
+@never_worse("noting the deferred run")
+def deferred(context: Mapping[str, Any]) -> None:
+    """The operator waits in the triggerer. What resumes it is another process: leave it a note."""
+    running = _running.pop(attempt_id(context["ti"]), None)
+    if running is not None:
+        running.stop_watching()
+        run_note.write(context, running)
+
+
+@never_worse("recording the end of the attempt")
+def interrupted(context: Mapping[str, Any]) -> None:
+    """The attempt was ended from outside, or skipped itself: that says nothing about the job."""
+    running = _running.get(attempt_id(context["ti"]))
+    if running is not None:
+        _interrupted(running)
+
+
+def _interrupted(running: RunningAttempt) -> None:
+    if not running.interrupted:
+        running.over = running.interrupted = True
+        running.stop_watching()
+        HistoryClient.current().interrupted(running)
 
 
 @never_worse("deciding about the failure")
 def after_failure(
-    context: Mapping[str, Any],
-    exception: BaseException,
-    options: Options,
-    *,
-    retries_left: int,
-    use_state_store: bool = True,
+    context: Mapping[str, Any], exception: BaseException, *, may_retry: bool = True
 ) -> Decision | None:
-    """Find out why the try failed, decide, leave the patch for the next try, and say so in the task log.
+    """Find out why the attempt failed, decide, leave the patch for the next attempt, and say so in the task log.
 
-    :param use_state_store: whether Airflow's task state store may be written here (not from ``on_retry_callback``,
-        where the task instance has a new identity already).
+    Asked again, about the same attempt, it answers the same.
+
+    :param may_retry: ``False``: the task's own retry policy allows no further retry.
     :return: the decision to carry out, or ``None`` when nothing may be changed: mode ``shadow`` or ``off``, not a
-        Spark task, or the patch could not be handed over.
+        Spark task, an end from outside, or the patch could not be handed over.
     """
     running = _running.get(attempt_id(context["ti"]))
-    if running is None:
+    if running is None or running.doomed is not None:
+        return None
+    if running.decision is not None or running.over:
+        return _to_carry_out(running)
+    if running.ended_from_outside:
+        task_log.ended_from_outside(running.attempt)
+        _interrupted(running)
         return None
     running.stop_watching()
-    if running.decision is not None:
-        return _to_carry_out(running, running.decision)
-    _notice_reconnection(running)
+    running.over = True
+    final = not may_retry or not _author_lets_retry(context, exception)
+    _notice_what_ran(running)
     failed = FailedAttempt(
         running.attempt,
         running.baseline,
         running.effective,
-        retries_left,
+        0 if final else retries_left(context["ti"]),
         history=running.past,
         duration_s=running.duration_s,
         runs_promoted_patch=running.standing,
+        unseen=running.platform.unseen(running.operator),
+        patch_ignored=running.patch_ignored,
     )
     decision = _decide(running, failed, exception)
-    max_tries = getattr(context["ti"], "max_tries", None)
-    left = _left_behind(running, decision, max_tries)
-    handed_over = _leave(context, left) if use_state_store else False
-    handed_over = HistoryClient.current().failure(running, decision, max_tries, str(exception)) or handed_over
+    left = _left_behind(running, decision)
+    handed_over = _leave(context, left)
+    handed_over = HistoryClient.current().failure(running, decision, str(exception)) or handed_over
     if decision.action is Action.REMEDIATE and not handed_over:
         decision = _not_handed_over(decision, failed)
     running.decision = decision
     task_log.decided(running.attempt, decision, running.mode)
     _note_own_retries(running)
     _count(decision, running.mode)
-    return _to_carry_out(running, decision)
+    return _to_carry_out(running)
+
+
+def _author_lets_retry(context: Mapping[str, Any], exception: BaseException) -> bool:
+    policy = getattr(context["ti"].task, "retry_policy", None)
+    asked = getattr(policy, "author_lets_retry", None)
+    return True if asked is None else bool(asked(exception, context))
 
 
 def _decide(running: RunningAttempt, failed: FailedAttempt, exception: BaseException) -> Decision:
@@ -193,7 +224,7 @@ def _decide(running: RunningAttempt, failed: FailedAttempt, exception: BaseExcep
     )
 
 
-def _left_behind(running: RunningAttempt, decision: Decision, max_tries: int | None) -> Handover:
+def _left_behind(running: RunningAttempt, decision: Decision) -> Handover:
     """What the next attempt is told."""
     this = PastAttempt(
         handovers.resource_settings(running.effective),
@@ -203,7 +234,14 @@ def _left_behind(running: RunningAttempt, decision: Decision, max_tries: int | N
         try_number=running.attempt.try_number,
         remediated=decision.action is Action.REMEDIATE,
     )
-    return handovers.make(running.attempt, running.mode, decision, (*running.past, this), max_tries)
+    try:
+        note = running.platform.note(running.operator)
+    except Exception as error:  # noqa: BLE001 - a help for logs that come late
+        warn("noting the run", error)
+        note = {}
+    return handovers.make(
+        running.attempt, running.mode, decision, (*running.past, this), running.max_tries, note
+    )
 
 
 def _not_handed_over(decision: Decision, failed: FailedAttempt) -> Decision:
@@ -213,72 +251,89 @@ def _not_handed_over(decision: Decision, failed: FailedAttempt) -> Decision:
     return held_back(decision, failed, why, keep_patch=False)
 
 
-def _notice_reconnection(running: RunningAttempt) -> None:
-    """Say so, and record it, when this attempt took up the run of an earlier one: its patch was never in force."""
-    try:
-        if not running.patched or not running.platform.reconnected(running.operator):
-            return
-    except Exception as error:  # noqa: BLE001 - not to know is no reason to fail
-        warn("asking whether the run was a new one", error)
+def _notice_what_ran(running: RunningAttempt) -> None:
+    """A patch is claimed only when it was in force: not when the run was that of an earlier attempt, and not when the
+    operator submitted a configuration of its own."""
+    if not running.patched:
         return
-    task_log.reconnected(running.attempt)
-    running.effective, running.patch_key, running.standing = running.baseline, None, False
+    try:
+        if running.platform.reconnected(running.operator):
+            task_log.reconnected(running.attempt)
+            running.as_declared()
+            return
+        submitted = running.platform.submitted_conf(running.operator)
+    except Exception as error:  # noqa: BLE001 - not to know is no reason to fail
+        warn("asking what was submitted", error)
+        return
+    if submitted is None:
+        return
+    ignored = {
+        key: (value, submitted.get(key))
+        for key, value in handovers.resource_settings(running.effective).items()
+        if running.baseline.get(key) != value and submitted.get(key) != value
+    }
+    if ignored:
+        task_log.patch_ignored(running.attempt, ignored)
+        running.as_declared()
+        ran = {key: value for key, (_, value) in ignored.items() if value is not None}
+        running.effective = {**running.baseline, **ran}
+        running.patch_ignored = True
 
 
 @never_worse("recording the success")
 def after_success(context: Mapping[str, Any]) -> None:
-    """Record that the try succeeded, and forget what earlier tries left."""
-    running = _running.pop(attempt_id(context["ti"]), None)
+    """Record that the application succeeded, and forget what earlier attempts left."""
+    running = _running.get(attempt_id(context["ti"]))
+    if running is None or running.over:
+        return
+    if running.ended_from_outside:
+        _interrupted(running)
+        return
+    running.over = True
+    running.stop_watching()
+    _notice_what_ran(running)
+    if running.patched and not running.patch_ignored:
+        task_log.healed(running.attempt, running.past)
+    HistoryClient.current().success(running)
+    state_store = context.get("task_state_store")
+    if state_store is not None and running.past:
+        try:
+            handovers.clear(state_store)
+        except Exception as error:  # noqa: BLE001 - it is not applied again: the task has succeeded
+            warn("forgetting what earlier attempts left", error)
+
+
+@never_worse("recording the end of the attempt")
+def after_end(ti: Any, *, succeeded: bool) -> None:
+    """Airflow has the last word on the attempt, and the process is done with it.
+
+    Only what nobody decided about is left to record: ``AirflowFailException``, a failure outside of ``execute``.
+    """
+    running = _running.pop(attempt_id(ti), None)
     if running is None:
         return
     running.stop_watching()
-    _notice_reconnection(running)
-    state_store = context.get("task_state_store")
-    if state_store is not None and running.past:
-        handovers.clear(state_store)
-    if running.patched:
-        task_log.healed(running.attempt, running.past)
-    HistoryClient.current().success(running)
-
-
-@never_worse("recording the failure")
-def after_final_failure(context: Mapping[str, Any]) -> None:
-    """Record a failure that nobody asked us about (``AirflowFailException`` bypasses the retry policy)."""
-    running = _running.pop(attempt_id(context["ti"]), None)
-    if running is not None:
-        running.stop_watching()
-    if running is not None and (running.decision is None or running.stopped):
+    if not succeeded and running.decision is None and not running.interrupted:
         HistoryClient.current().ended(running)
 
 
-def is_prepared(ti: Any) -> bool:
-    """Whether :func:`before_execute` has seen this try in this process."""
-    return attempt_id(ti) in _running
-
-
-def _read_handover(context: Mapping[str, Any], attempt: AttemptId) -> Handover | None:
-    """What the tries before left, from Airflow's state store, else from our own store."""
-    state_store = context.get("task_state_store")
-    if state_store is not None:
-        try:
-            left = handovers.read(state_store)
-        except Exception as error:  # noqa: BLE001 - our own store may still know
-            warn("reading what the last try left", error)
-        else:
-            if left is not None:
-                return left
-    return HistoryClient.current().handover(attempt)
+def _noted(context: Mapping[str, Any], running: RunningAttempt) -> run_note.RunNote | None:
+    try:
+        return run_note.read(context, running)
+    except Exception as error:  # noqa: BLE001 - then it is not claimed what the run had
+        warn("reading what the deferred run left", error)
+        return None
 
 
 def _leave(context: Mapping[str, Any], left: Handover) -> bool:
-    """Hand *left* to the next try through Airflow's state store; whether that worked."""
+    """Hand *left* to the next attempt through Airflow's state store; whether that worked."""
     state_store = context.get("task_state_store")
     if state_store is None:
         return False
     try:
         handovers.write(state_store, left)
     except Exception as error:  # noqa: BLE001 - our own store may still take it
-        warn("handing the decision to the next try", error)
+        warn("handing the decision to the next attempt", error)
         return False
     return True
 
@@ -293,8 +348,8 @@ def _note_own_retries(running: RunningAttempt) -> None:
         task_log.platform_retries(sentence)
 
 
-def _to_carry_out(running: RunningAttempt, decision: Decision) -> Decision | None:
-    return decision if running.mode is Mode.ACT else None
+def _to_carry_out(running: RunningAttempt) -> Decision | None:
+    return running.decision if running.mode is Mode.ACT else None
 
 
 def _count(decision: Decision, mode: Mode) -> None:

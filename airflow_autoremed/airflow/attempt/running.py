@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -35,18 +34,34 @@ class RunningAttempt:
     """Of the patch it runs with, as the store names it."""
     standing: bool = False
     """Whether that is the one that was promoted for the task."""
-    stopped: bool = False
-    """Ended before it ran, because of what the lost attempt before it died of."""
     past: tuple[PastAttempt, ...] = ()
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-    clock: float = field(default_factory=time.monotonic)
+    max_tries: int | None = None
+    """Airflow's. Clearing the task raises it."""
+    doomed: str | None = None
+    """Why it does not run at all."""
+    over: bool = False
+    """Whether we have seen its end."""
+    ended_from_outside: bool = False
+    """Killed by Airflow: terminated, marked or cleared."""
+    interrupted: bool = False
+    """Recorded as ended without a result of its own."""
+    patch_ignored: bool = False
+    """Whether the operator submitted something else than its patch."""
+    promotes: bool = True
+    """Whether its success may promote its patch."""
     decision: Decision | None = None
     watch: StallWatch | None = None
     """Ends the attempt when it waits for too long."""
 
     @property
     def patched(self) -> bool:
-        return dict(self.effective) != dict(self.baseline)
+        """Whether a patch of ours is in force."""
+        return not self.patch_ignored and dict(self.effective) != dict(self.baseline)
+
+    def as_declared(self) -> None:
+        """What ran was no patch of ours."""
+        self.effective, self.patch_key, self.standing = self.baseline, None, False
 
     def stop_watching(self) -> None:
         """The application has ended."""
@@ -64,7 +79,8 @@ class RunningAttempt:
 
     @property
     def duration_s(self) -> float:
-        return time.monotonic() - self.clock
+        """Seconds since Airflow started the attempt, time in the triggerer included."""
+        return max(0.0, (datetime.now(timezone.utc) - self.started_at).total_seconds())
 
 
 def attempt_id(ti: Any) -> AttemptId:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_autoremed.types import Action, AttemptId, Decision, Mode, PastAttempt
@@ -61,6 +62,28 @@ def reconnected(attempt: AttemptId) -> None:
     """The patch was written to the operator, but the operator took up a run that had begun without it."""
     log.warning(
         "[autoremed] Attempt %d reattached to the run of an earlier attempt, so its patch had no effect",
+        attempt.try_number,
+    )
+
+
+def patch_ignored(attempt: AttemptId, ignored: Mapping[str, tuple[str, str | None]]) -> None:
+    """The operator submitted something else than what the patch gave it."""
+    what = ", ".join(
+        f"{key} {value or '(not set)'} in place of {ours}" for key, (ours, value) in sorted(ignored.items())
+    )
+    log.warning(
+        "[autoremed] Attempt %d ran without its patch: the operator submitted %s. It builds a configuration of its own, "
+        "so its patches are not carried on.",
+        attempt.try_number,
+        what,
+    )
+
+
+def ended_from_outside(attempt: AttemptId) -> None:
+    """The attempt was killed, so its error says nothing about the job."""
+    log.info(
+        "[autoremed] Attempt %d was ended from outside (its process was terminated, or the task was marked or cleared); "
+        "nothing is concluded from its error",
         attempt.try_number,
     )
 

@@ -1,11 +1,11 @@
-"""Callbacks that a Dag author can hang on any task by hand; :func:`airflow_autoremed.remediate` uses them too.
+"""Callbacks that mark a task as opted in. They do nothing when they are called: the plugin's listener finds them on the
+task that is about to run, and does the rest (:mod:`airflow_autoremed.airflow.opt_in.listener`).
 
-On any other task than one that launches Spark they do nothing. ``on_retry`` and ``on_failure`` do no store I/O
-when they run in the Dag processor (a dead worker), where it would block the parsing of the whole file, and never
-touch Airflow's task state store, which fails there (docs/facts-airflow.md, traps A and B).
+A mark has to come along wherever Airflow copies a task to: ``default_args``, ``partial``, mapped and decorated tasks.
+Callbacks do. They stand on failure, retry and skip, not on execute and success, because Airflow sends an
+``EmptyOperator`` with one of those through the executor.
 
-Callbacks alone cannot skip retries: Airflow asks them when the state is decided already. Use ``remediate(task)``
-for tasks that shall be stopped when they are doomed.
+A Dag author may hang :func:`on_execute` or its neighbours on any task by hand: that is one more way to opt in.
 """
 
 from __future__ import annotations
@@ -13,67 +13,67 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_autoremed.airflow.opt_in.lazy_lifecycle import lifecycle
 from airflow_autoremed.airflow.options import Options
 
 Callback = Callable[[Mapping[str, Any]], None]
 
-_DEFAULT = Options()
+MARKED = ("on_failure_callback", "on_retry_callback", "on_skipped_callback")
+"""Where the mark stands. Three, because a task that sets one of them itself takes it from its ``default_args``."""
+_BY_HAND = ("on_execute_callback", "on_success_callback")
+
+
+def marked_with(options: Options) -> Callback:
+    """A callback that marks a task with *options*."""
+
+    # A plain function: Airflow wants its name and, for some versions, its source.
+    def autoremed_mark(context: Mapping[str, Any]) -> None:
+        """The mark of airflow-autoremed; calling it does nothing."""
+
+    autoremed_mark.autoremed_options = options  # type: ignore[attr-defined]
+    return autoremed_mark
 
 
 def on_execute(context: Mapping[str, Any]) -> None:
-    """For ``on_execute_callback``: apply the patch of the last try and tap the log of this one."""
-    lifecycle.before_execute(context, _DEFAULT)
+    """For ``on_execute_callback``: opts the task in."""
 
 
 def on_retry(context: Mapping[str, Any]) -> None:
-    """For ``on_retry_callback``: decide about the failure, unless the task's retry policy has done so."""
-    exception = context.get("exception")
-    ti = context["ti"]
-    if isinstance(exception, BaseException) and lifecycle.is_prepared(ti):
-        lifecycle.after_failure(
-            context,
-            exception,
-            _DEFAULT,
-            retries_left=max(1, lifecycle.retries_left(ti)),
-            use_state_store=False,
-        )
+    """For ``on_retry_callback``: opts the task in."""
 
 
 def on_failure(context: Mapping[str, Any]) -> None:
-    """For ``on_failure_callback``: explain and record the last failure."""
-    exception = context.get("exception")
-    if lifecycle.is_prepared(context["ti"]):
-        if isinstance(exception, BaseException):
-            lifecycle.after_failure(context, exception, _DEFAULT, retries_left=0, use_state_store=False)
-        lifecycle.after_final_failure(context)
+    """For ``on_failure_callback``: opts the task in."""
 
 
 def on_success(context: Mapping[str, Any]) -> None:
-    """For ``on_success_callback``: record the success, and that the patch (if any) healed the task."""
-    lifecycle.after_success(context)
+    """For ``on_success_callback``: opts the task in."""
 
 
-def on_execute_with(options: Options) -> Callback:
-    """:func:`on_execute` with the options of one task."""
+for _callback in (on_execute, on_retry, on_failure, on_success):
+    _callback.autoremed_options = Options()  # type: ignore[attr-defined]
 
-    # A plain function: Airflow wants its name and, for some versions, its source.
-    def autoremed_on_execute(context: Mapping[str, Any]) -> None:
-        lifecycle.before_execute(context, options)
 
-    autoremed_on_execute.autoremed_options = options  # type: ignore[attr-defined]
-    return autoremed_on_execute
+def options_on(task: Any) -> Options | None:
+    """The options with which *task* was marked; ``None`` when it was not."""
+    for name in (*MARKED, *_BY_HAND):
+        found = options_of(getattr(task, name, None))
+        if found is not None:
+            return found
+    return None
 
 
 def options_of(callbacks: Any) -> Options | None:
-    """The options with which one of *callbacks* was attached; ``None`` when none of them is ours."""
+    """The options with which one of *callbacks* was marked; ``None`` when none of them is ours."""
     for callback in as_list(callbacks):
         options = getattr(callback, "autoremed_options", None)
         if isinstance(options, Options):
             return options
-        if callback is on_execute:
-            return _DEFAULT
     return None
+
+
+def with_mark(callbacks: Any, options: Options) -> list[Any]:
+    """*callbacks* and the mark, in place of an earlier one."""
+    return [*(each for each in as_list(callbacks) if options_of(each) is None), marked_with(options)]
 
 
 def as_list(callbacks: Any) -> list[Any]:

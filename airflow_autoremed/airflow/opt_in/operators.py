@@ -50,3 +50,19 @@ class RemediatedSparkSubmitOperator(SparkSubmitOperator):
             retry_budget=remediation_retry_budget,
             objective=remediation_objective,
         )
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """For mapped tasks. The retries of a mapped task are read before any instance is made, so it is opted in here,
+        too."""
+        given = {name.removeprefix("remediation_"): kwargs.get(name) for name in _ARGUMENTS}
+        return remediate(super().partial(**kwargs), **given)
+
+
+_ARGUMENTS = (
+    "remediation_mode",
+    "remediation_limits",
+    "remediation_stall_timeout",
+    "remediation_retry_budget",
+    "remediation_objective",
+)

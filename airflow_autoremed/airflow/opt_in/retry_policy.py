@@ -56,6 +56,7 @@ class AutoRemediationPolicy(RetryPolicy):
                 "pass the RetryPolicy the task had, or nothing"
             )
         self.author = author
+        self._answered: tuple[BaseException, RetryDecision] | None = None
         self.options = Options.checked(
             mode=mode,
             limits=limits,
@@ -82,19 +83,14 @@ class AutoRemediationPolicy(RetryPolicy):
         max_tries: int,
         context: Any = None,
     ) -> RetryDecision:
-        """Decide about the try that failed with *exception*; never raises."""
+        """What becomes of the attempt that failed with *exception*; never raises."""
         from airflow.sdk import RetryAction, RetryDecision
 
-        theirs = self._ask_author(exception, try_number, max_tries, context)
         if context is None:
-            return theirs
+            return self._ask_author(exception, try_number, max_tries, context)
+        theirs = self._authors_answer(exception, try_number, max_tries, context)
         final = theirs.action is RetryAction.FAIL
-        ours = lifecycle.after_failure(
-            context,
-            exception,
-            self.options,
-            retries_left=0 if final else max(0, max_tries - try_number + 1),
-        )
+        ours = lifecycle.after_failure(context, exception, may_retry=not final)
         if ours is None or final or ours.action is Action.LEAVE_ALONE:
             return theirs
         from airflow_autoremed.remediation.reasons import retry_reason
@@ -102,6 +98,22 @@ class AutoRemediationPolicy(RetryPolicy):
         if ours.action is Action.STOP:
             return RetryDecision.fail(reason=retry_reason(ours))
         return RetryDecision.retry(delay=theirs.retry_delay, reason=retry_reason(ours))
+
+    def author_lets_retry(self, exception: BaseException, context: Any) -> bool:
+        """Whether the task's own policy lets the attempt that failed with *exception* be retried. It is asked once an
+        attempt, as without us: :meth:`evaluate` gives the same answer."""
+        from airflow.sdk import RetryAction
+
+        ti = context["ti"]
+        answer = self._authors_answer(exception, ti.try_number, getattr(ti, "max_tries", 0) or 0, context)
+        return answer.action is not RetryAction.FAIL
+
+    def _authors_answer(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Any
+    ) -> RetryDecision:
+        if self._answered is None or self._answered[0] is not exception:
+            self._answered = exception, self._ask_author(exception, try_number, max_tries, context)
+        return self._answered[1]
 
     def _ask_author(
         self, exception: BaseException, try_number: int, max_tries: int, context: Any
@@ -111,15 +123,25 @@ class AutoRemediationPolicy(RetryPolicy):
         if self.author is None:
             return RetryDecision.default()
         try:
-            return self.author.evaluate(exception, try_number, max_tries, context)
+            answer = self.author.evaluate(exception, try_number, max_tries, context)
         except Exception:  # noqa: BLE001 - see below
             # Airflow does the same with a policy that raises.
             log.exception(
                 "[autoremed] The task's own retry policy failed; Airflow's default behaviour applies"
             )
             return RetryDecision.default()
+        return RetryDecision.default() if answer is None else answer
 
     def serialize(self) -> dict[str, Any]:
         """The policy as JSON: its options (the author's policy serialises itself)."""
         plain = asdict(self.options)
         return {**plain, "mode": self.options.mode and self.options.mode.value}
+
+
+def with_ours(policy: RetryPolicy | None, options: Options) -> RetryPolicy:
+    """*policy*, asked by ours; as it is where ours is in it already."""
+    if isinstance(policy, AutoRemediationPolicy):
+        return policy.with_options(options)
+    if any(isinstance(each, AutoRemediationPolicy) for each in getattr(policy, "policies", ())):
+        return policy
+    return AutoRemediationPolicy(policy).with_options(options)

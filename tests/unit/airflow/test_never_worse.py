@@ -14,6 +14,7 @@ from airflow.sdk import RetryAction
 
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.opt_in import cluster_policy, listener
+from airflow_autoremed.airflow.opt_in.attach import is_attached
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, TaskInstance, forget
 from tests.unit.airflow.opt_in.test_ways_in import memory_of
 
@@ -240,7 +241,7 @@ def test_a_faulty_cluster_policy_never_breaks_a_dag_file(monkeypatch, spark_task
     monkeypatch.setenv("AIRFLOW__AUTOREMED__ATTACH_TO_ALL", "perhaps")
     task = spark_task()
     cluster_policy.task_policy(task)
-    assert getattr(task, "retry_policy", None) is None
+    assert not is_attached(task)
 
 
 def test_the_cluster_policy_attaches_spark_tasks_once_switched_on(monkeypatch, spark_task):
@@ -248,13 +249,13 @@ def test_the_cluster_policy_attaches_spark_tasks_once_switched_on(monkeypatch, s
 
     task, other = spark_task(), EmptyOperator(task_id="other")
     cluster_policy.task_policy(task)
-    assert task.retry_policy is None
+    assert not is_attached(task)
     monkeypatch.setenv("AIRFLOW__AUTOREMED__ATTACH_TO_ALL", "True")
     forget()
     cluster_policy.task_policy(task)
     cluster_policy.task_policy(other)
-    assert task.retry_policy is not None
-    assert other.retry_policy is None
+    assert is_attached(task)
+    assert not is_attached(other)
 
 
 def test_the_listener_ignores_what_it_does_not_know():

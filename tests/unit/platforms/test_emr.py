@@ -20,6 +20,7 @@ from airflow.providers.amazon.aws.operators.emr import (
 )
 
 from airflow_autoremed import remediate
+from airflow_autoremed.airflow.opt_in.attach import is_attached
 from airflow_autoremed.platforms import arguments, find_platform
 from airflow_autoremed.types import Source
 from tests.support.aws_hooks import session_of
@@ -241,4 +242,4 @@ def test_what_aws_knows_of_a_failed_run_is_read(monkeypatch):
 def test_mapped_forms_are_accepted():
     mapped = EmrAddStepsOperator.partial(task_id="m", job_flow_id="j-1").expand(steps=[steps({}), steps({})])
     remediate(mapped)
-    assert mapped.partial_kwargs["on_execute_callback"]
+    assert is_attached(mapped)

@@ -151,8 +151,11 @@ def test_a_patch_of_nothing_but_what_cannot_be_seen_is_not_applied(spark_submit,
 
     spark_submit(HEAP_OOM, cured_by="--never")
     ti = TaskInstance(remediate(spark_task(properties_file="/not/on/this/worker.conf")))
-    ti.run()
-    with caplog.at_level(logging.WARNING):
-        again = ti.run()
-    assert "spark.executor.memory" not in again.argv
-    assert f"leaves {HEAP} as it is" in caplog.text
+    with caplog.at_level(logging.INFO):
+        first = ti.run()
+    assert first.decision.action.value == "default"
+    assert (
+        f"{HEAP} is set outside the task, out of sight; declare it in the task to have it changed"
+        in caplog.text
+    )
+    assert "spark.executor.memory" not in ti.run().argv

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import RetryAction
 
 from airflow_autoremed import remediate
-from airflow_autoremed.airflow.attempt import lost_attempt
+from airflow_autoremed.airflow.attempt import judged_later
 from airflow_autoremed.history import Store
 from airflow_autoremed.remediation.gates import paused_until
 from airflow_autoremed.types import AttemptId, PatchState
@@ -78,51 +78,189 @@ def test_after_a_lost_worker_the_patch_is_carried_on(spark_submit, spark_task, l
     spark_submit(HEAP_OOM)
     ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
     ti.run()
-    ti.tries.append(ti.tries[0])  # a try whose worker died: nobody asked us, nothing was recorded
-    forget()
+    ti.lose()
     assert memory_of(ti.run().argv) == "2g"
     assert "Attempt 2 ended without a decision" in log_lines()
     second = store.one("shop", "manual__1", "daily", -1)[1]
     assert (second.action.value, second.succeeded) == ("leave_alone", False)
 
 
-def test_the_log_of_a_lost_try_still_tells_what_it_died_of(
-    spark_submit, spark_task, log_lines, tmp_path, monkeypatch
-):
+@pytest.fixture
+def log_of_the_first(tmp_path, monkeypatch):
     """Airflow keeps the log of a try whose worker was killed, where the worker's disk outlives it."""
     previous = tmp_path / "attempt=1.log"
-    previous.write_text(HEAP_OOM)
-    monkeypatch.setattr(lost_attempt, "log_of", lambda attempt: previous if attempt.try_number == 1 else None)
+    monkeypatch.setattr(judged_later, "log_of", lambda attempt: previous if attempt.try_number == 1 else None)
+    return previous
+
+
+def test_the_log_of_a_lost_try_still_tells_what_it_died_of(
+    spark_submit, spark_task, log_lines, log_of_the_first, store
+):
+    log_of_the_first.write_text(HEAP_OOM)
     spark_submit("", cured_by="job.py")
     ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
-    ti.tries.append(None)
+    ti.lose()
     assert memory_of(ti.run().argv) == "2g"
     assert "Attempt 1 was lost with its worker; this is what its log shows." in log_lines()
+    assert states(store) == [("run", "proven")], "nobody saw it fail, so nothing is promoted"
 
 
-def test_a_lost_try_whose_log_shows_a_doomed_task_is_not_run_again(
-    spark_submit, spark_task, tmp_path, monkeypatch, store
+def test_a_lost_try_passes_the_gates_like_any_other(
+    spark_submit, spark_task, log_lines, log_of_the_first, setting
 ):
-    previous = tmp_path / "attempt=1.log"
-    previous.write_text(MISSING_TABLE)
-    monkeypatch.setattr(lost_attempt, "log_of", lambda attempt: previous)
+    log_of_the_first.write_text(HEAP_OOM)
+    setting("brake_task", 2)
+    spark_submit(HEAP_OOM)
+    task = remediate(spark_task(executor_memory="1g"))
+    ti = day(task, 1)
+    for _ in range(3):
+        ti.run()
+        forget()
+    other = day(task, 2)
+    other.lose()
+    assert memory_of(other.run().argv) == "1g"
+    assert "is paused until" in log_lines()
+
+
+def test_a_lost_try_whose_log_shows_that_it_failed_for_good_is_not_run_again(
+    spark_submit, spark_task, log_of_the_first
+):
+    log_of_the_first.write_text(f"{MISSING_TABLE}ERROR - Task failed with exception\n")
     spark_submit("", cured_by="job.py")
     ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
-    ti.tries.append(None)
+    ti.lose()
     outcome = ti.run()
     assert type(outcome.error).__name__ == "AirflowFailException"
     assert "was lost with its worker" in str(outcome.error)
     assert outcome.argv == ""
 
 
+def test_an_error_that_a_lost_try_may_have_survived_never_stops_the_next_one(
+    spark_submit, spark_task, log_of_the_first, log_lines
+):
+    log_of_the_first.write_text(f"{MISSING_TABLE}INFO job: falling back to the archive\n")
+    spark_submit(REFUSED)
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.lose()
+    second = ti.run()
+    assert second.argv
+    assert second.decision.action is RetryAction.DEFAULT, "its own verdict, not that on the first try"
+    assert "its log does not show that it failed" in log_lines().lower()
+
+
+@pytest.mark.parametrize("text", [HEAP_OOM, f"{MISSING_TABLE}Task failed with exception\n"])
+def test_without_a_recorded_start_no_try_is_taken_for_lost(spark_submit, spark_task, log_of_the_first, text):
+    """A pruned history, a try before the opt-in, a store for each worker."""
+    log_of_the_first.write_text(text)
+    spark_submit("", cured_by="job.py")
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.tries.append(None)
+    outcome = ti.run()
+    assert outcome.error is None
+    assert memory_of(outcome.argv) == "1g"
+
+
+def test_after_a_clear_no_try_is_taken_for_lost(spark_submit, spark_task, log_of_the_first):
+    log_of_the_first.write_text(f"{MISSING_TABLE}Task failed with exception\n")
+    spark_submit("", cured_by="job.py")
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.lose()
+    ti.clear()
+    assert ti.run().error is None
+
+
+def test_a_patch_that_was_revoked_between_two_tries_is_not_applied(
+    spark_submit, spark_task, store, log_lines
+):
+    spark_submit(HEAP_OOM)
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.run()
+    forget()
+    (patch,) = store.patches(10)
+    assert store.end_patch(patch.key, PatchState.REVOKED, who="ada", why="not on my cluster")
+    assert memory_of(ti.run().argv) == "1g"
+    assert "it was taken back since" in log_lines()
+
+
+# --------------------------------------------------------------------------------------- ended from outside
+
+
+def killed_while_it_runs(ti):
+    """The process is terminated: Airflow calls ``on_kill``, which kills ``spark-submit``."""
+    ti.task.execute = lambda context: _killed(context["ti"].task)
+    return ti.run()
+
+
+def _killed(task):
+    task.on_kill()
+    raise RuntimeError("Cannot execute: spark-submit job.py. Error code is: -9.")
+
+
+def test_a_try_that_was_ended_from_outside_is_no_failure(spark_submit, spark_task, store, log_lines):
+    spark_submit(HEAP_OOM)
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    first = killed_while_it_runs(ti)
+    assert first.decision.action is RetryAction.DEFAULT
+    assert "was ended from outside" in log_lines()
+    del ti.task.execute
+    forget()
+    spark_submit("", cured_by="job.py")
+    assert memory_of(ti.run().argv) == "1g"
+    assert store.patches(10) == []
+    (row, _) = store.one("shop", "manual__1", "daily", -1)
+    assert (row.succeeded, row.action) == (None, None)
+
+
+def test_what_a_killed_try_ran_with_is_given_to_the_next_one(spark_submit, spark_task, log_lines):
+    spark_submit(HEAP_OOM)
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    ti.run()
+    forget()
+    killed_while_it_runs(ti)
+    del ti.task.execute
+    forget()
+    assert memory_of(ti.run().argv) == "2g"
+    assert "lost" not in log_lines()
+
+
+# ------------------------------------------------------------------------------------- what was really submitted
+
+
+def test_a_patch_that_the_operator_ignores_is_not_claimed(spark_submit, spark_task, store, log_lines):
+    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+
+    class Stubborn(SparkSubmitOperator):
+        def execute(self, context):
+            self._executor_memory = "1g"
+            super().execute(context)
+
+    spark_submit(HEAP_OOM)
+    ti = TaskInstance(
+        remediate(Stubborn(task_id="daily", application="job.py", executor_memory="1g", retries=3))
+    )
+    ti.run()
+    forget()
+    second = ti.run()
+    forget()
+    assert memory_of(second.argv) == "1g"
+    assert second.decision.action is RetryAction.DEFAULT
+    assert (
+        "ran without its patch: the operator submitted spark.executor.memory 1g in place of 2g" in log_lines()
+    )
+    (_, row) = store.one("shop", "manual__1", "daily", -1)
+    assert (row.patched, row.effective["spark.executor.memory"]) == (False, "1g")
+    assert memory_of(ti.run().argv) == "1g"
+    assert "8g" not in log_lines()
+
+
 def test_the_log_of_a_try_is_found_where_airflow_writes_it(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
     attempt = AttemptId("shop", "manual__1", "daily", 3, 2)
-    assert lost_attempt.log_of(attempt) is None
+    assert judged_later.log_of(attempt) is None
     expected = tmp_path / "dag_id=shop/run_id=manual__1/task_id=daily/map_index=3/attempt=2.log"
     expected.parent.mkdir(parents=True)
     expected.write_text("")
-    assert lost_attempt.log_of(attempt) == expected
+    assert judged_later.log_of(attempt) == expected
 
 
 def test_a_try_that_succeeded_is_not_taken_for_a_lost_one_when_the_task_is_cleared(
@@ -131,9 +269,10 @@ def test_a_try_that_succeeded_is_not_taken_for_a_lost_one_when_the_task_is_clear
     spark_submit("", cured_by="job.py")
     ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
     ti.run()
+    ti.clear()
     forget()
-    ti.run()
-    assert "without a verdict" not in log_lines()
+    assert ti.run().error is None
+    assert "without a decision" not in log_lines()
 
 
 # ---------------------------------------------------------------------------------------------- over runs

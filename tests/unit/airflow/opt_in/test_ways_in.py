@@ -17,9 +17,12 @@ from airflow_autoremed import (
     on_success,
     remediate,
 )
+from airflow_autoremed.airflow.attempt import lifecycle
 from airflow_autoremed.airflow.opt_in import listener
+from airflow_autoremed.airflow.opt_in.attach import options_for
 from airflow_autoremed.errors import SettingsError
-from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance
+from airflow_autoremed.history import Store
+from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance, forget
 
 
 def memory_of(argv: str) -> str | None:
@@ -185,18 +188,16 @@ def test_the_authors_callbacks_are_kept_and_called_first(spark_submit, spark_tas
             on_execute_callback=lambda context: calls.append("mine"), on_success_callback=[calls.append]
         )
     )
-    assert len(task.on_execute_callback) == 2
-    assert task.on_success_callback[0] == calls.append
     spark_submit("", cured_by="job.py")
     TaskInstance(task).run()
     assert calls[0] == "mine"
+    assert len(calls) == 2
 
 
 def test_attaching_twice_keeps_one_of_each_and_the_newer_options(spark_task):
     task = remediate(remediate(spark_task(), mode="shadow"), mode="act")
-    assert len(task.on_execute_callback) == len(task.on_success_callback) == 1
-    assert task.retry_policy.author is None
-    assert task.retry_policy.options.mode == "act"
+    assert len(task.on_failure_callback) == len(task.on_retry_callback) == 1
+    assert options_for(task).mode == "act"
 
 
 def test_default_args_opt_in_the_spark_tasks_of_a_dag(spark_submit, spark_task):
@@ -215,11 +216,18 @@ def test_default_args_leave_other_tasks_alone(log_lines):
         raise ValueError("my own")
 
     task = PythonOperator(task_id="other", python_callable=fail, default_args=remediate({"retries": 2}))
-    for callback in task.on_execute_callback:
-        callback({"ti": TaskInstance(task) and _ti(task)})
-    decision = task.retry_policy.evaluate(ValueError("my own"), 1, 2, {"ti": _ti(task)})
-    assert decision.action is RetryAction.DEFAULT
+    execute = task.execute
+    listener.on_task_instance_running(None, _ti(task))
+    assert task.execute == execute
+    assert task.retry_policy is None
     assert log_lines() == []
+
+
+def test_default_args_do_not_send_empty_operators_through_the_executor():
+    """Airflow runs an ``EmptyOperator`` in a worker when it has one of these callbacks."""
+    args = remediate({"retries": 2})
+    assert "on_execute_callback" not in args
+    assert "on_success_callback" not in args
 
 
 def _ti(task):
@@ -242,8 +250,6 @@ def test_the_operator_heals_itself(spark_submit):
 def test_the_policy_alone_heals_with_the_plugins_listener(spark_submit, spark_task):
     spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
     task = spark_task(executor_memory="1g", retry_policy=AutoRemediationPolicy())
-    # Stands for on_task_instance_running, which Airflow's task runner calls right before.
-    task.on_execute_callback = [lambda context: listener.on_task_instance_running(None, context["ti"])]
     ti = TaskInstance(task)
     assert [ti.run().error is None for _ in range(2)] == [False, True]
 
@@ -314,36 +320,30 @@ def test_a_policy_that_is_given_something_else_says_so():
         AutoRemediationPolicy("exponential")
 
 
-def test_a_task_that_resumes_after_a_deferral_is_prepared_again_with_its_new_operator(
-    spark_submit, spark_task
+def test_a_task_that_resumes_after_a_deferral_keeps_its_patch_and_its_start(
+    spark_submit, spark_task, airflow_home
 ):
-    """``airflow dags test`` resumes in the same process, with another copy of the task."""
-    import copy
-
-    from airflow_autoremed.airflow.attempt import lifecycle
-
+    """The resume runs in another process, on another object, minutes later."""
     spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
     ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
     ti.run()
-    seen = []
-    before = lifecycle.before_execute
-
-    def twice(context, options):
-        before(context, options)
-        deferred = context["ti"].task
-        context["ti"].task = copy.copy(ti.task)  # what Airflow parses anew for the resumption
-        before(context, options)
-        before(context, options)
-        seen.append((deferred, context["ti"].task))
-
-    ti.task = remediate(spark_task(executor_memory="1g"))
-    lifecycle_before, lifecycle.before_execute = lifecycle.before_execute, twice
-    try:
-        ti.run()
-    finally:
-        lifecycle.before_execute = lifecycle_before
-    ((deferred, resumed),) = seen
-    assert deferred._executor_memory == resumed._executor_memory == "2g"
+    options = options_for(ti.task)
+    deferred, _, context = ti._begun()
+    began = context["ti"].start_date
+    lifecycle.before_execute(context, options)
+    assert deferred._executor_memory == "2g"
+    lifecycle.deferred(context)
+    forget()
+    resumed, later, context = ti._begun()
+    later.start_date = began
+    lifecycle.before_execute(context, options, resumes=True)
+    assert resumed._executor_memory == "2g"
+    lifecycle.after_success(context)
+    store = Store(f"sqlite:///{airflow_home}/autoremed.db")
+    row = next(row for row in store.recent(10) if row.attempt.try_number == 2)
+    store.close()
+    assert (row.patched, row.started_at) == (True, began)
+    assert row.duration_s >= 100
 
 
 def test_a_policy_takes_the_objective_and_a_timedelta_like_remediate():
@@ -361,4 +361,4 @@ def test_a_policy_with_a_retry_budget_says_what_can_give_one():
 def test_a_stall_timeout_without_a_unit_is_refused_where_the_dag_file_is_parsed(spark_task):
     with pytest.raises(SettingsError, match=r"remediate\(\) stall_timeout is '900'.*write '900d'.*or '900s'"):
         remediate(spark_task(), stall_timeout="900")
-    assert remediate(spark_task(), stall_timeout=900).retry_policy.options.stall_timeout == 900
+    assert options_for(remediate(spark_task(), stall_timeout=900)).stall_timeout == 900

@@ -9,7 +9,7 @@ from airflow.sdk import DAG, RetryAction
 
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.opt_in import cluster_policy
-from airflow_autoremed.airflow.opt_in.attach import is_attached
+from airflow_autoremed.airflow.opt_in.attach import is_attached, options_for
 from airflow_autoremed.airflow.options import Options
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.settings import from_options
@@ -78,7 +78,7 @@ def test_what_a_dag_file_says_of_its_task_comes_before_the_deployment(task_of, s
     setting("attach_to_all", True)
     task = remediate(task_of(), mode="off")
     cluster_policy.task_policy(task)
-    assert task.retry_policy.options.mode.value == "off"
+    assert options_for(task).mode.value == "off"
 
 
 def test_limits_hold_for_a_pool_a_queue_and_a_connection(spark_task, setting):

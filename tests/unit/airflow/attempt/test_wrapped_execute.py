@@ -16,7 +16,8 @@ from tests.unit.airflow.opt_in.test_ways_in import memory_of
 @pytest.fixture
 def older_airflow(monkeypatch):
     """No retry policy and no task state store; the listener is called, as on 2.11 and 3.0 to 3.2."""
-    monkeypatch.setattr("airflow_autoremed.airflow.compat.HAS_RETRY_POLICY", False)
+    for module in ("compat", "attempt.wrapped_execute"):
+        monkeypatch.setattr(f"airflow_autoremed.airflow.{module}.HAS_RETRY_POLICY", False)
 
     def run(build, try_number, retries=3):
         task = build()
@@ -27,8 +28,6 @@ def older_airflow(monkeypatch):
         context = {"ti": ti, "task": task}
         ti.get_template_context = lambda: context
         listener.on_task_instance_running(None, ti)
-        for callback in task.on_execute_callback:
-            callback(context)
         task.execute(context)
 
     return run
