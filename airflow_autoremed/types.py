@@ -159,6 +159,8 @@ class PastAttempt:
     try_number: int | None = None
     remediated: bool = False
     """Whether the try after it was given another configuration because of it."""
+    patch_ignored: bool = False
+    """Whether the operator submitted something else than the patch gave it."""
 
 
 class Advice(str, Enum):

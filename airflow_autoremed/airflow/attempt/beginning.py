@@ -24,12 +24,7 @@ def begin(running: RunningAttempt, context: Mapping[str, Any]) -> str | None:
 
     :return: why it must not run at all: the attempt before it was lost, and no retry can help. ``None``: it runs.
     """
-    left = _read_handover(context, running) if running.attempt.try_number > 1 else None
-    if left is not None and _cleared_since(left, running):
-        task_log.cleared(running.attempt, left.from_try)
-        left = None
-    if left is not None:
-        running.past = left.attempts
+    left = _left_for(running, context)
     if running.attempt.try_number > 1:
         decision = _judged_now(running, left, context["ti"])
         if decision is not None and decision.action is Action.STOP and running.mode is Mode.ACT:
@@ -47,8 +42,9 @@ def begin(running: RunningAttempt, context: Mapping[str, Any]) -> str | None:
     return None
 
 
-def go_on(running: RunningAttempt, note: RunNote) -> None:
+def go_on(running: RunningAttempt, context: Mapping[str, Any], note: RunNote) -> None:
     """The run was submitted before the deferral: nothing is chosen, only what it has is known again."""
+    _left_for(running, context)
     running.platform.restore(running.operator, note.platform)
     if note.changes:
         running.platform.write_conf(running.operator, note.changes)
@@ -102,6 +98,19 @@ def _begin_as_promoted(running: RunningAttempt) -> None:
     running.patch_key, running.standing = standing.key, True
     task_log.patch_applied(running.attempt, "promoted for this task", standing.category, running)
     history.begin(running)
+
+
+def _left_for(running: RunningAttempt, context: Mapping[str, Any]) -> Handover | None:
+    """What the attempts before left for *running*, which is told of them; nothing if the task was cleared since."""
+    if running.attempt.try_number == 1:
+        return None
+    left = _read_handover(context, running)
+    if left is not None and _cleared_since(left, running):
+        task_log.cleared(running.attempt, left.from_try)
+        return None
+    if left is not None:
+        running.past = left.attempts
+    return left
 
 
 def _judged_now(running: RunningAttempt, left: Handover | None, ti: Any) -> Decision | None:

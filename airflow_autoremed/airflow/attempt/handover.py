@@ -100,6 +100,7 @@ def _to_json(handover: Handover, attempts: tuple[PastAttempt, ...]) -> dict[str,
                 "category": past.category,
                 "duration_s": past.duration_s,
                 "remediated": past.remediated,
+                "patch_ignored": past.patch_ignored,
             }
             for past in attempts
         ],
@@ -133,6 +134,7 @@ def _parse(found: Any) -> Handover | None:
             duration_s=past["duration_s"],
             try_number=int(past["try_number"]),
             remediated=bool(past["remediated"]),
+            patch_ignored=past.get("patch_ignored") is True,
         )
         for past in found["attempts"][-_MOST_ATTEMPTS:]
     )

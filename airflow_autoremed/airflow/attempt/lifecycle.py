@@ -77,7 +77,7 @@ def before_execute(context: Mapping[str, Any], options: Options, *, resumes: boo
     _running[running.attempt] = running
     note = _noted(context, running) if resumes else None
     if note is not None:
-        beginning.go_on(running, note)
+        beginning.go_on(running, context, note)
     else:
         running.doomed = beginning.begin(running, context)
     if running.doomed is None:
@@ -187,7 +187,7 @@ def after_failure(
         duration_s=running.duration_s,
         runs_promoted_patch=running.standing,
         unseen=running.platform.unseen(running.operator),
-        patch_ignored=running.patch_ignored,
+        patch_ignored=running.patch_ignored or any(past.patch_ignored for past in running.past),
     )
     decision = _decide(running, failed, exception)
     left = _left_behind(running, decision)
@@ -233,6 +233,7 @@ def _left_behind(running: RunningAttempt, decision: Decision) -> Handover:
         duration_s=round(running.duration_s, 1),
         try_number=running.attempt.try_number,
         remediated=decision.action is Action.REMEDIATE,
+        patch_ignored=running.patch_ignored,
     )
     try:
         note = running.platform.note(running.operator)
@@ -292,8 +293,8 @@ def after_success(context: Mapping[str, Any]) -> None:
     running.over = True
     running.stop_watching()
     _notice_what_ran(running)
-    if running.patched and not running.patch_ignored:
-        task_log.healed(running.attempt, running.past)
+    if running.patched:
+        task_log.healed(running)
     HistoryClient.current().success(running)
     state_store = context.get("task_state_store")
     if state_store is not None and running.past:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from airflow_autoremed.types import Action, AttemptId, Decision, Mode, PastAttempt
+from airflow_autoremed.types import Action, AttemptId, Decision, Mode
 
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.attempt.running import RunningAttempt
@@ -93,10 +93,11 @@ def platform_retries(sentence: str) -> None:
     log.info("[autoremed] Note: %s", sentence)
 
 
-def healed(attempt: AttemptId, past: tuple[PastAttempt, ...]) -> None:
-    """The patched try succeeded."""
-    if not past:
-        log.info("[autoremed] Attempt %d succeeded with the promoted patch", attempt.try_number)
+def healed(running: RunningAttempt) -> None:
+    """The patched attempt succeeded."""
+    number = running.attempt.try_number
+    if running.standing:
+        log.info("[autoremed] Attempt %d succeeded with the promoted patch", number)
         return
-    causes = ", ".join(dict.fromkeys(p.category for p in past if p.category))
-    log.info("[autoremed] Attempt %d succeeded with the patch: healed (%s)", attempt.try_number, causes)
+    causes = ", ".join(dict.fromkeys(past.category for past in running.past if past.category))
+    log.info("[autoremed] Attempt %d succeeded with the patch: healed (%s)", number, causes)
