@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -35,6 +36,8 @@ log = logging.getLogger("airflow_autoremed")
 
 T = TypeVar("T")
 
+_DOWN_S = 60.0
+"""Seconds in which nothing is asked of a store that has just failed."""
 _HELD_S = 24 * 3600.0
 """Seconds after which a try that was lost with its worker no longer counts as holding memory."""
 
@@ -48,6 +51,7 @@ class HistoryClient:
     def __init__(self) -> None:
         self._store: Store | None = None
         self._warned = False
+        self._down_until = 0.0
 
     @staticmethod
     @lru_cache(maxsize=1)
@@ -124,7 +128,7 @@ class HistoryClient:
             masked, running.mode, reasons.text(masked, running.mode), max_tries=running.max_tries
         )
         end = AttemptEnd(succeeded=False, ended_at=datetime.now(timezone.utc)) if ended else None
-        return self._try(lambda store: store.record(attempt, decision=made, end=end))
+        return self._try(lambda store: store.record(attempt, decision=made, end=end), at_the_end=True)
 
     def success(self, running: RunningAttempt) -> bool:
         """Record an attempt that succeeded."""
@@ -183,7 +187,11 @@ class HistoryClient:
 
     def patch_key(self, patch: Patch) -> str | None:
         """The name of a patch for one task instance in the store."""
-        return self._ask(lambda store: store.patch_key(patch))
+        keys: list[str] = []
+        self._try(
+            lambda store: keys.append(store.patch_key(patch)), at_the_end=True
+        )  # a digest: nothing is asked
+        return keys[0] if keys else None
 
     def remediated_outcomes(
         self, wanted: Sequence[OutcomesOf]
@@ -237,7 +245,7 @@ class HistoryClient:
             for sentence in news:
                 log.info("[autoremed] %s", sentence)
 
-        return self._try(write)
+        return self._try(write, at_the_end=True)
 
     def _begun(self, store: Store, running: RunningAttempt) -> AttemptStart:
         from airflow_autoremed.history.attempt_records import AttemptStart
@@ -262,7 +270,14 @@ class HistoryClient:
         self._try(lambda store: answers.append(question(store)))
         return answers[0] if answers else None
 
-    def _try(self, work: Callable[[Store], object]) -> bool:
+    def _try(self, work: Callable[[Store], object], *, at_the_end: bool = False) -> bool:
+        """Whether *work* was done.
+
+        :param at_the_end: what an attempt leaves behind is worth one more try. Everything else is not asked of a store
+            that has just failed: an attempt would wait for each of its questions.
+        """
+        if not at_the_end and time.monotonic() < self._down_until:
+            return False
         try:
             if self._store is None:
                 from airflow_autoremed.history import Store
@@ -276,8 +291,9 @@ class HistoryClient:
             if not self._warned:
                 warn("using the store", error)
             self._warned = True
+            self._down_until = time.monotonic() + _DOWN_S
             return False
-        self._warned = False
+        self._warned, self._down_until = False, 0.0
         return True
 
 

@@ -78,6 +78,25 @@ def test_a_broken_store_costs_one_warning_and_nothing_else(
     assert ti.run().error is None
 
 
+def test_a_store_that_is_down_is_asked_once_at_the_start_and_once_at_the_end(
+    monkeypatch, spark_submit, spark_task
+):
+    asked = []
+
+    def down(*args, **kwargs):
+        asked.append(args)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("airflow_autoremed.history.db.engine.Database.__init__", down)
+    spark_submit(HEAP_OOM)
+    ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
+    for _ in range(2):
+        ti.run()
+        forget()
+        assert len(asked) == 2
+        asked.clear()
+
+
 def test_with_no_way_to_hand_over_the_patch_the_retry_is_airflows_own(
     airflow_home, monkeypatch, spark_submit, spark_task, caplog
 ):
