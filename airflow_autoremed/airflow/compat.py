@@ -53,6 +53,30 @@ __all__ = [
 ]
 
 
+_DRIVER_OPTIONS = frozenset(
+    [
+        "application_name",
+        "charset",
+        "connect_timeout",
+        "keepalives",
+        "options",
+        "read_timeout",
+        "ssl_ca",
+        "ssl_cert",
+        "ssl_key",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+        "unix_socket",
+        "write_timeout",
+    ]
+)
+"""What a connection's extras may tell a database driver. Other extras are for Airflow's own hooks, and drivers refuse
+what they do not know."""
+
+
 def airflow_option(name: str) -> str | None:
     """An option of ``[autoremed]`` from Airflow's own configuration; ``None`` where it is not set."""
     return _option("autoremed", name)
@@ -88,11 +112,23 @@ def get_connection(connection_id: str) -> Any:
 
 def connection_url(connection_id: str) -> str:
     """The SQLAlchemy URL of an Airflow connection."""
-    uri: str = get_connection(connection_id).get_uri()
+    from sqlalchemy.engine import URL
+
+    found = get_connection(connection_id)
     # Airflow spells the scheme as its connection type, SQLAlchemy as its dialect.
-    scheme, _, rest = uri.partition("://")
-    dialect = {"postgres": "postgresql", "sqlite": "sqlite", "mysql": "mysql"}.get(scheme, scheme)
-    return f"{dialect}://{rest}"
+    dialect = {"postgres": "postgresql"}.get(found.conn_type, found.conn_type)
+    if dialect == "sqlite":  # Airflow keeps the file's path as the host
+        return f"sqlite:///{found.host or found.schema or ''}"
+    url = URL.create(
+        dialect,
+        found.login or None,
+        found.password or None,
+        found.host or None,
+        found.port or None,
+        found.schema or None,
+        {name: str(value) for name, value in found.extra_dejson.items() if name in _DRIVER_OPTIONS},
+    )
+    return url.render_as_string(hide_password=False)
 
 
 def is_test_run() -> bool:

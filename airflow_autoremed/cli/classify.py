@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import CANNOT, Format, FormatOption, complain, console, fail
 from airflow_autoremed.cli.find_logs import LOOKED_FOR, STDIN, Missing, classified, find_logs
-from airflow_autoremed.cli.recommend import Format
 from airflow_autoremed.errors import SettingsError
-from airflow_autoremed.settings import load as load_settings
 from airflow_autoremed.types import UNKNOWN, Classification
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def classify(
         help=f"Logs of failed applications (plain or .gz), directories of them ({LOOKED_FOR}), "
         "quoted patterns such as 'logs/**/stderr', or - for standard input.",
     ),
-    output: Format = typer.Option(Format.TEXT, "--format", help="text or json (one object per line)."),
+    output: FormatOption = Format.TEXT,
     explain: bool = typer.Option(False, "--explain", help="Show what else matched, and why it lost."),
     rules_paths: list[Path] = typer.Option(
         [], "--rules", help="Rule files or directories to try, before the configured ones.", metavar="PATH"
@@ -43,32 +42,32 @@ def classify(
     from airflow_autoremed.failures.rules.loading import load_catalogue
 
     try:
-        catalogue = load_catalogue((*rules_paths, *load_settings().rules_paths))
+        catalogue = load_catalogue((*rules_paths, *configuration.load().rules_paths))
     except (SettingsError, CatalogueError) as error:
-        _refuse(str(error))
+        fail(str(error))
     for warning in catalogue.warnings:
-        _complain(str(warning))
+        complain(str(warning))
     found = list(find_logs(files))
     missing = [each for each in found if isinstance(each, Missing)]
     for each in missing:
-        _complain(each.reason)
-    console = Console(highlight=False, emoji=False)
+        complain(each.reason)
+    out = console()
     counts: Counter[str] = Counter()
-    for path, verdict in classified(catalogue, [each for each in found if isinstance(each, Path)], console):
+    for path, verdict in classified(catalogue, [each for each in found if isinstance(each, Path)], out):
         if isinstance(verdict, Missing):
             missing.append(verdict)
-            _complain(verdict.reason)
+            complain(verdict.reason)
             continue
         counts[verdict.category] += 1
         if output is Format.JSON:
-            console.print(Text(json.dumps(_as_json(path, verdict, explain))), soft_wrap=True)
+            out.print(Text(json.dumps(_as_json(path, verdict, explain))), soft_wrap=True)
         else:
             for line in _as_text(path, verdict, explain, catalogue):
-                console.print(line, soft_wrap=True)
+                out.print(line, soft_wrap=True)
     if output is Format.TEXT and counts.total() > 1:
-        console.print(Text(_summary(counts), "bold"), soft_wrap=True)
+        out.print(Text(_summary(counts), "bold"), soft_wrap=True)
     if missing:
-        raise typer.Exit(2)
+        raise typer.Exit(CANNOT)
 
 
 def _as_json(path: Path, verdict: Classification, explain: bool) -> dict[str, Any]:
@@ -197,12 +196,3 @@ _RETRY = {
     "with_changes": "needs another configuration",
     "no": "cannot work",
 }
-
-
-def _complain(message: str) -> None:
-    typer.echo(f"autoremed classify: {message}", err=True)
-
-
-def _refuse(message: str) -> NoReturn:
-    _complain(message)
-    raise typer.Exit(2)

@@ -7,15 +7,16 @@ import time
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from airflow_autoremed.cli.console import NO, console
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from airflow_autoremed.demo.expected_outcomes import Ended
     from airflow_autoremed.demo.runner import Demo
-
-_WIDTH_IN_A_PIPE = 160
 
 
 def demo(
@@ -31,36 +32,34 @@ def demo(
     from airflow_autoremed.demo import runner
     from airflow_autoremed.errors import SparkUnavailableError, WebError
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH_IN_A_PIPE)
+    out = console()
     started = time.monotonic()
 
     def tell(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:5.0f} s[/]  {escape(line)}", highlight=False)
+        out.print(f"[dim]{time.monotonic() - started:5.0f} s[/]  {escape(line)}")
 
     try:
         with (
-            console.status("running; the first failures take about a minute"),
+            out.status("running; the first failures take about a minute"),
             runner.run(tell, mode="shadow" if baseline else "act") as ran,
         ):
             if baseline:
                 runner.save_baseline(ran, "autoremed demo --baseline")
-                console.print(f"kept in {runner.BASELINE}")
+                out.print(f"kept in {runner.BASELINE}")
                 return
-            console.print(_table(ran))
-            broken = _report_broken(console, ran)
-            console.print(f"{len(ran.ended)} tasks in {ran.seconds:.0f} s. Airflow's UI: {ran.airflow.url}")
+            out.print(_table(ran))
+            broken = _report_broken(out, ran)
+            out.print(f"{len(ran.ended)} tasks in {ran.seconds:.0f} s. Airflow's UI: {ran.airflow.url}")
             if keep:
-                _wait_for_ctrl_c(console)
+                _wait_for_ctrl_c(out)
     except (SparkUnavailableError, FileNotFoundError, RuntimeError, WebError) as error:
-        console.print(f"[bold red]The demo could not run:[/] {escape(str(error))}")
-        raise typer.Exit(1) from None
+        out.print(f"[bold red]The demo could not run:[/] {escape(str(error))}")
+        raise typer.Exit(NO) from None
     except KeyboardInterrupt:
-        console.print("stopped")
+        out.print("stopped")
         raise typer.Exit(130) from None
     if broken:
-        raise typer.Exit(1)
+        raise typer.Exit(NO)
 
 
 def _table(ran: Demo) -> Table:
@@ -119,20 +118,20 @@ def _text(value: str | None) -> str:
     return value or "-"
 
 
-def _report_broken(console: Console, ran: Demo) -> bool:
+def _report_broken(out: Console, ran: Demo) -> bool:
     broken = [(each, each.broken()) for each in ran.ended if each.broken()]
     for each, why in broken:
         promise = each.promise
-        console.print(f"[bold red]{promise.task_id} did not end as promised:[/] {escape(why)}")
+        out.print(f"[bold red]{promise.task_id} did not end as promised:[/] {escape(why)}")
         log = ran.airflow.task_log(
             promise.dag_id, ran.run_ids[promise.dag_id], promise.task_id, max(1, len(each.rows))
         )
         for line in log[-30:]:
-            console.print(f"    {escape(line[:200])}", highlight=False)
+            out.print(f"    {escape(line[:200])}")
     return bool(broken)
 
 
-def _wait_for_ctrl_c(console: Console) -> None:
-    console.print("Airflow and Spark keep running. Press Ctrl-C to stop them.")
+def _wait_for_ctrl_c(out: Console) -> None:
+    out.print("Airflow and Spark keep running. Press Ctrl-C to stop them.")
     while True:
         time.sleep(1)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from configparser import ConfigParser, Error
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from airflow_autoremed import settings as settings_module
-from airflow_autoremed.cli.store_access import look_at, store_url
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import NO, Format, FormatOption, console, print_json, safe_text, say
+from airflow_autoremed.cli.effective_options import (
+    DEFAULT,
+    EffectiveOption,
+    effective_options,
+    unknown_options,
+)
+from airflow_autoremed.cli.store_access import look_at, store_url, what_went_wrong
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.settings import Settings
 from airflow_autoremed.spark.sizes import format_bytes
@@ -36,25 +44,43 @@ class Finding:
     detail: str
 
 
-def doctor() -> None:
+def doctor(output: FormatOption = Format.TEXT) -> None:
     """Say what is configured, whether the store can be used, and what would not work on this machine.
 
-    Exits with 1 when something that remediation needs does not work.
+    It only looks: nothing is created or upgraded. Exits with 1 when something that remediation needs does not work.
     """
-    findings = [*_versions(), *_entry_points(), *_spark(), *_configuration()]
+    settings, problem = _settings()
+    options = [] if settings is None else effective_options(settings)
+    findings = [*_versions(), *_entry_points(), *_spark(), *problem, *_unknown()]
+    if settings is not None:
+        findings += _configuration(settings)
+    if output is Format.JSON:
+        print_json(
+            {"findings": [asdict(each) for each in findings], "options": [asdict(each) for each in options]}
+        )
+    else:
+        _print(findings, [each for each in options if each.source != DEFAULT], len(options))
+    if any(finding.status == FAILED for finding in findings):
+        raise typer.Exit(NO)
+
+
+def _print(findings: Sequence[Finding], options: Sequence[EffectiveOption], all_options: int) -> None:
     table = Table(title="autoremed doctor", title_justify="left", show_lines=False)
     table.add_column("what", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("detail", overflow="fold")
     for finding in findings:
-        table.add_row(
-            finding.what,
-            f"[{_STYLES[finding.status]}]{finding.status}[/]",
-            finding.detail.replace("[", r"\["),
-        )
-    Console().print(table)
-    if any(finding.status == FAILED for finding in findings):
-        raise typer.Exit(1)
+        status = Text(finding.status, _STYLES[finding.status])
+        table.add_row(finding.what, status, safe_text(finding.detail))
+    console().print(table)
+    if options:
+        table = Table("option", "value", "set in", title="Options that are set", title_justify="left")
+        for each in options:
+            table.add_row(*map(safe_text, (each.name, each.value, each.source)))
+        console().print(table)
+    say(
+        f"{all_options - len(options)} options have their default: autoremed doctor --format json shows them all."
+    )
 
 
 def _versions() -> list[Finding]:
@@ -113,11 +139,26 @@ def _spark() -> list[Finding]:
     return [Finding("spark-submit", OK, path)]
 
 
-def _configuration() -> list[Finding]:
+def _settings() -> tuple[Settings | None, list[Finding]]:
     try:
-        settings = settings_module.load()
+        return configuration.load(), []
     except SettingsError as error:
-        return [Finding("configuration", FAILED, str(error))]
+        return None, [Finding("configuration", FAILED, str(error))]
+
+
+def _unknown() -> list[Finding]:
+    return [
+        Finding(
+            "configuration",
+            WARNING,
+            f"{each.name} ({each.source}) is not an option of [autoremed]"
+            + (f"; did you mean {each.meant}?" if each.meant else "; docs/options.md lists them"),
+        )
+        for each in unknown_options()
+    ]
+
+
+def _configuration(settings: Settings) -> list[Finding]:
     return [
         Finding(
             "mode",
@@ -128,10 +169,34 @@ def _configuration() -> list[Finding]:
                 "off": "off: nothing is done",
             }[settings.mode.value],
         ),
+        Finding("opted in", OK, _opted_in(settings)),
         Finding("limits", OK, _limits(settings)),
+        Finding("model", OK, _model(settings)),
         *_rules(settings),
         *_store(settings),
     ]
+
+
+def _opted_in(settings: Settings) -> str:
+    rules = {
+        name.removeprefix("attach_"): patterns for name, patterns in vars(settings.attach).items() if patterns
+    }
+    if rules:
+        which = " and ".join(f"{name} {','.join(patterns)}" for name, patterns in rules.items())
+        return f"tasks that launch Spark with {which}, and those that a Dag file opts in"
+    if settings.attach_to_all:
+        return "every task that launches Spark (attach_to_all)"
+    return "tasks that a Dag file opts in"
+
+
+def _model(settings: Settings) -> str:
+    from airflow_autoremed.learning import registry
+
+    try:
+        name = registry.champion_name(settings.models)
+    except Exception as error:  # noqa: BLE001 - a broken model is no reason for doctor to end
+        return f"none that can be used: {error}"
+    return f"{name} decides, in {settings.models}" if name else "none; the playbook decides"
 
 
 def _limits(settings: Settings) -> str:
@@ -161,32 +226,32 @@ def _store(settings: Settings) -> list[Finding]:
     shown = ""
     try:
         url = shown = database_urls.normalise(store_url(settings))
-        schema = _schema(url, settings)
-        if schema.status == FAILED:
+        schema, current = _schema(url, settings)
+        if not current:
             return [schema, *_shared(url)]
         store = Store(url, deployment=settings.deployment, deadline_s=settings.store_deadline)
         checks = store.check()
         store.close()
     except Exception as error:  # noqa: BLE001 - a store that cannot even be set up is a finding
-        told = getattr(error, "orig", None) or error
-        return [Finding("store", FAILED, database_urls.mask(" ".join(str(told).split()), shown))]
+        return [Finding("store", FAILED, what_went_wrong(error, shown))]
     found = [
         Finding(name, OK if ok else FAILED, detail) for name, ok, detail in checks if name != "store schema"
     ]
     return [*found, schema, *_shared(url)]
 
 
-def _schema(url: str, settings: Settings) -> Finding:
-    """How the tables stand, before anything creates or upgrades them."""
+def _schema(url: str, settings: Settings) -> tuple[Finding, bool]:
+    """How the tables stand, and whether they can be worked with as they are. Nothing is created or upgraded."""
     from airflow_autoremed.history.db import schema_state
     from airflow_autoremed.history.db.schema_state import State
 
     found = look_at(url, settings.store_deadline)
     if found.state is State.CURRENT:
-        return Finding("store schema", OK, f"up to date: {found.detail}")
+        return Finding("store schema", OK, f"up to date: {found.detail}"), True
     if schema_state.is_automatic(url, found):
-        return Finding("store schema", OK, f"had {found.detail}; created or upgraded at first use, as now")
-    return Finding("store schema", FAILED, f"{found.state.value}: {schema_state.advice(found)}")
+        when = "the first task that uses it creates or upgrades it"
+        return Finding("store schema", OK, f"{found.detail}; {when}"), False
+    return Finding("store schema", FAILED, f"{found.state.value}: {schema_state.advice(found)}"), False
 
 
 def _shared(url: str) -> list[Finding]:
@@ -220,7 +285,7 @@ def _executor() -> str:
     """Airflow's executor, without importing Airflow, which takes seconds."""
     parser = ConfigParser(interpolation=None, strict=False)
     with suppress(Error, OSError, UnicodeDecodeError):  # an unreadable file has been reported by now
-        parser.read(os.environ.get("AIRFLOW_CONFIG", settings_module.airflow_home() / "airflow.cfg"))
+        parser.read(configuration.configuration_file())
     in_file = parser.get("core", "executor", fallback="LocalExecutor")
     return os.environ.get("AIRFLOW__CORE__EXECUTOR", in_file).strip()
 

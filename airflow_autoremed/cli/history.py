@@ -2,66 +2,70 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from airflow_autoremed import settings
-from airflow_autoremed.cli import store_access
-from airflow_autoremed.errors import StoreError
-from airflow_autoremed.history import Store
-from airflow_autoremed.history.stored import StoredAttempt
+from airflow_autoremed.cli.console import (
+    NO,
+    SHORT_KEY,
+    Format,
+    FormatOption,
+    console,
+    fail,
+    print_json,
+    safe_text,
+    say,
+    shown_time,
+)
+from airflow_autoremed.cli.store_access import StoreOption, read
+from airflow_autoremed.errors import SettingsError
+from airflow_autoremed.history.stored import AttemptFilter, StoredAttempt
+from airflow_autoremed.settings import parse_duration
 from airflow_autoremed.types import Action, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-_CANNOT = 2
-"""Exit code: the store cannot be used."""
-_NOT_FOUND = 1
+    from airflow_autoremed.history import Store
 
 _STYLES = {Action.REMEDIATE: "green", Action.STOP: "red", Action.LEAVE_ALONE: "yellow"}
-
-
-class Format(str, Enum):
-    """How to print."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-FormatOption = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="SQLAlchemy URL of the store, if not the configured one.")
-]
 
 
 def history(
     dag: Annotated[str | None, typer.Option("--dag", help="Only this Dag.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="Only this task id.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Only this Dag run.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only attempts that failed.")] = False,
+    category: Annotated[
+        str | None, typer.Option("--category", help="Only this cause, for example executor_oom_heap.")
+    ] = None,
+    decision: Annotated[Action | None, typer.Option("--decision", help="Only this decision.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only what was recorded in this past, for example 7d.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many attempts.")] = 20,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
 ) -> None:
     """Show the latest attempts: why they failed, what was decided, how it ended."""
-    rows, url = _read(store_url, lambda store: store.recent(limit, dag, task))
+    try:
+        past = parse_duration(since, where="--since")
+    except SettingsError as error:
+        fail(str(error))
+    begin = None if past is None else datetime.now(timezone.utc) - timedelta(seconds=past)
+    wanted = AttemptFilter(dag, task, run, category, decision, failed, begin)
+    rows, url = read(store_url, lambda store: store.recent(limit, wanted))
     if output is Format.JSON:
-        _print_json(rows)
+        print_json([_as_json(row) for row in rows])
         return
-    console = Console()
     if rows:
-        console.print(_overview(rows))
+        console().print(_overview(rows))
         return
-    which = " that match" if dag or task else ""
-    console.print(Text(f"No attempts{which} are recorded yet in {url}."), soft_wrap=True)
+    which = " that match" if wanted != AttemptFilter() else ""
+    say(f"No attempts{which} are recorded yet in {url}.")
 
 
 def show(
@@ -73,17 +77,17 @@ def show(
     map_index: Annotated[
         int | None, typer.Option("--map-index", help="Which of a mapped task's instances.", min=-1)
     ] = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
 ) -> None:
     """Show everything about one task instance, try by try."""
 
-    def read(store: Store) -> list[StoredAttempt]:
+    def ask(store: Store) -> list[StoredAttempt]:
         run, index = run_id, map_index
         if run is None:
             latest = [
                 row.attempt
-                for row in store.recent(1000, dag_id, task_id)
+                for row in store.recent(1000, AttemptFilter(dag_id, task_id))
                 if index is None or row.attempt.map_index == index
             ]
             if not latest:
@@ -91,46 +95,17 @@ def show(
             run, index = latest[0].run_id, latest[0].map_index
         return store.one(dag_id, run, task_id, -1 if index is None else index)
 
-    rows, url = _read(store_url, read)
+    rows, url = read(store_url, ask)
     if not rows:
         instance = "" if map_index is None else f"[{map_index}]"
         in_run = f" in run {run_id}" if run_id else ""
-        fail(f"No attempt of {dag_id}.{task_id}{instance}{in_run} is recorded in {url}.", _NOT_FOUND)
+        fail(f"No attempt of {dag_id}.{task_id}{instance}{in_run} is recorded in {url}.", NO)
     if output is Format.JSON:
-        _print_json(rows)
+        print_json([_as_json(row) for row in rows])
         return
-    console = Console()
+    out = console()
     for row in rows:
-        console.print(_details(row))
-
-
-def _read(
-    store_url: str | None, read: Callable[[Store], list[StoredAttempt]]
-) -> tuple[list[StoredAttempt], str]:
-    """What *read* finds in the configured store, and how that store is called in messages."""
-    with opened(store_url) as store:
-        return read(store), store.name
-
-
-@contextmanager
-def opened(store_url: str | None) -> Iterator[Store]:
-    """The configured store, or that of *store_url*; what goes wrong with it ends the command with a message."""
-    try:
-        configured = settings.load()
-        where = store_url or store_access.store_url(configured)
-        store = Store(where, deployment=configured.deployment, deadline_s=configured.store_deadline)
-        try:
-            yield store
-        finally:
-            store.close()
-    except (StoreError, ValueError) as error:
-        fail(str(error), _CANNOT)
-
-
-def fail(message: str, code: int) -> NoReturn:
-    """End the command with *message*."""
-    Console(stderr=True).print(safe_text(message), soft_wrap=True)
-    raise typer.Exit(code)
+        out.print(_details(row))
 
 
 def _overview(rows: list[StoredAttempt]) -> Table:
@@ -159,7 +134,7 @@ def _details(row: StoredAttempt) -> Group:
         safe_text(f"{attempt.instance}, run {attempt.run_id}, try {attempt.try_number}", "bold"),
         Text.assemble("  outcome   ", _outcome(row), safe_text(_cost(row))),
         safe_text(f"  started   {shown_time(row.started_at)} UTC, {row.operator}" if row.started_at else ""),
-        safe_text(f"  ran with  {'a patched' if row.patched else 'the declared'} configuration"),
+        safe_text(f"  ran with  {_configuration_of(row)}"),
     ]
     parts += [
         safe_text(f"            {key} = {value}", "bold" if row.baseline.get(key) != value else "")
@@ -187,6 +162,13 @@ def _details(row: StoredAttempt) -> Group:
     return Group(*(part for part in parts if part.plain), Text())
 
 
+def _configuration_of(row: StoredAttempt) -> str:
+    if not row.patched:
+        return "the declared configuration"
+    key = (row.patch_key or "")[:SHORT_KEY]
+    return f"a patched configuration (autoremed patches show {key})" if key else "a patched configuration"
+
+
 def _decision(row: StoredAttempt) -> list[Text]:
     """The decision, its reason and its changes, one under the other."""
     if row.action is None:
@@ -202,6 +184,8 @@ def _decision(row: StoredAttempt) -> list[Text]:
 
 
 def _outcome(row: StoredAttempt) -> Text:
+    if row.interrupted:
+        return Text("ended from outside", "dim")
     if row.succeeded is None:
         return Text("not known", "dim")
     return Text("succeeded", "green") if row.succeeded else Text("failed", "red")
@@ -212,24 +196,8 @@ def _cost(row: StoredAttempt) -> str:
     return after if row.gib_seconds is None else f"{after}, {_number(row.gib_seconds)} GiB-seconds"
 
 
-def shown_time(moment: datetime | None) -> str:
-    """A time as the tables show it."""
-    return "" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
-
-
-def safe_text(text: str, style: str = "") -> Text:
-    """*text*, which may come from a job's log, without what would steer the terminal."""
-    return Text(
-        "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text), style
-    )
-
-
-def _print_json(rows: list[StoredAttempt]) -> None:
-    typer.echo(json.dumps([_as_json(row) for row in rows], indent=2))
 
 
 def _as_json(row: StoredAttempt) -> dict[str, Any]:
@@ -243,6 +211,7 @@ def _as_json(row: StoredAttempt) -> dict[str, Any]:
         "operator": row.operator,
         "started_at": row.started_at and row.started_at.isoformat(),
         "patched": row.patched,
+        "patch_key": row.patch_key,
         "baseline": dict(row.baseline),
         "effective": dict(row.effective),
         "category": row.category,
@@ -260,6 +229,7 @@ def _as_json(row: StoredAttempt) -> dict[str, Any]:
         "opinion": row.opinion,
         "excerpt": row.excerpt,
         "succeeded": row.succeeded,
+        "interrupted": row.interrupted,
         "ended_at": row.ended_at and row.ended_at.isoformat(),
         "duration_s": row.duration_s,
         "gib_seconds": row.gib_seconds,

@@ -6,26 +6,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from airflow_autoremed import database_urls
-from airflow_autoremed import settings as settings_module
+from airflow_autoremed.cli.console import CANNOT, complain, console, fail, say
 from airflow_autoremed.cli.progress import Bar
-from airflow_autoremed.cli.store_access import look_at, store_url
-from airflow_autoremed.errors import SettingsError, StoreError
+from airflow_autoremed.cli.store_access import StoreOption, look_at, working_on
 from airflow_autoremed.settings import parse_duration
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from airflow_autoremed.errors import EventLogError
     from airflow_autoremed.history.db.engine import Database
     from airflow_autoremed.ingestion.event_logs import Ingested, Source
     from airflow_autoremed.ingestion.web import Web
 
-_CANNOT = 2
 _LOCK_WAIT_S = 60.0
 
 ingest_app = typer.Typer(
@@ -33,10 +30,6 @@ ingest_app = typer.Typer(
     help="Fill the history from event logs and from Airflow's own history.",
     no_args_is_help=True,
 )
-
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="SQLAlchemy URL of the store, if not the configured one.")
-]
 
 
 @ingest_app.callback()
@@ -76,18 +69,18 @@ def eventlogs(
     exits with 2 when nothing could be read.
     """
     if not places and not history_server:
-        _fail("name event logs, directories of them, or --history-server URL")
-    console = Console(highlight=False, emoji=False)
+        fail("name event logs, directories of them, or --history-server URL")
+    out = console()
     counts: Counter[str] = Counter()
     with _database(url) as (database, deployment, name):
-        for fate in _logs(database, deployment, places or (), history_server, since, insecure, console):
+        for fate in _logs(database, deployment, places or (), history_server, since, insecure, out):
             counts[fate.fate.value] += 1
             counts["matched"] += fate.matched
             if fate.problem:
-                _complain(fate.problem)
-    _say(_summary(counts, name))
+                complain(fate.problem)
+    say(_summary(counts, name))
     if counts["damaged"] and not (counts["recorded"] + counts["no news"] + counts["unchanged"]):
-        raise typer.Exit(_CANNOT)
+        raise typer.Exit(CANNOT)
 
 
 def _logs(
@@ -97,13 +90,13 @@ def _logs(
     history_server: str | None,
     since: str | None,
     insecure: bool,
-    console: Console,
+    out: Console,
 ) -> Iterator[Ingested]:
     from airflow_autoremed.ingestion import event_logs
 
     sources = list(event_logs.sources_in(places))
     total = sum(getattr(source, "size", 0) for source in sources)
-    with Bar(console, "reading", total) as bar:
+    with Bar(out, "reading", total) as bar:
         yield from event_logs.ingest(database, deployment, sources, bar.advance)
     if history_server:
         from airflow_autoremed.ingestion import history_server as server
@@ -114,7 +107,7 @@ def _logs(
             remote: list[Source | EventLogError] = list(
                 server.sources_on(web, since=f"{from_then:%Y-%m-%d}" if from_then else "")
             )
-            with Bar(console, "fetching", len(remote)) as bar:
+            with Bar(out, "fetching", len(remote)) as bar:
                 for fate in event_logs.ingest(database, deployment, remote):
                     bar.advance(1)
                     yield fate
@@ -167,7 +160,7 @@ def airflow(
 
     now = datetime.now(timezone.utc)
     names = {each.rpartition(".")[2] for each in supported_operators()} | set(operators or ())
-    console = Console(highlight=False, emoji=False)
+    out = console()
     last = airflow_history.Progress(now, 0, 0, 0)
     problems = 0
     with _database(url) as (database, deployment, name):
@@ -175,25 +168,25 @@ def airflow(
         begin = now - timedelta(seconds=age) if age else None
         with _web(server, user=user, password=password, token=token, insecure=insecure) as web:
             api = airflow_history.connect(web, user=user, password=password)
-            with Bar(console, "asking", 0) as bar:
+            with Bar(out, "asking", 0) as bar:
                 for news in airflow_history.ingest(
                     database, deployment, api, names, since=begin, default_since=now - timedelta(days=90)
                 ):
                     if isinstance(news, airflow_history.Problem):
                         problems += 1
-                        _complain(news.what)
+                        complain(news.what)
                         continue
                     bar.advance(news.seen - last.seen)
                     last = news
         from airflow_autoremed.history.queries.run_metrics import match_again
 
         matched = match_again(database, deployment)
-    _say(
+    say(
         f"{last.seen:,} task instances seen, {last.attempts:,} tries of Spark tasks, {last.new:,} of them news, in "
         f"{name}." + (f" {matched:,} applications now have their attempt." if matched else "")
     )
     if problems and not last.attempts:
-        raise typer.Exit(_CANNOT)
+        raise typer.Exit(CANNOT)
 
 
 def _web(server: str, *, user: str = "", password: str = "", token: str = "", insecure: bool = False) -> Web:
@@ -206,42 +199,14 @@ def _web(server: str, *, user: str = "", password: str = "", token: str = "", in
 def _database(given: str | None) -> Iterator[tuple[Database, str, str]]:
     """The store, the deployment, and how the store is called; errors end the command in one line."""
     from airflow_autoremed.errors import WebError
+    from airflow_autoremed.history.opening import open_database
 
-    where = name = ""
-    database: Database | None = None
-    try:
-        settings = settings_module.load()
-        where = database_urls.normalise(given or store_url(settings))
-        name = database_urls.masked(where)
-        look_at(where, settings.store_deadline)  # soon, when it cannot be reached
-        from airflow_autoremed.history.opening import open_database
-
-        database = open_database(where, _LOCK_WAIT_S)
-        yield database, settings.deployment, name
-    except (SettingsError, WebError) as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("stopped; what was recorded stays, and running the command again goes on from there")
-    except typer.Exit:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a driver raises; it may spell the password out
-        told = getattr(error, "orig", None) or error
-        text = " ".join(str(told).split()) or type(told).__name__
-        kind = "" if isinstance(told, StoreError) else f"{type(told).__name__}: "
-        _fail(f"the store{name and ' '}{name} cannot be used: {database_urls.mask(kind + text, where)}")
-    finally:
-        if database is not None:
+    with working_on(given) as place:
+        look_at(place.url, place.settings.store_deadline)  # soon, when it cannot be reached
+        database = open_database(place.url, _LOCK_WAIT_S)
+        try:
+            yield database, place.settings.deployment, place.name
+        except WebError as error:
+            fail(str(error))
+        finally:
             database.close()
-
-
-def _say(message: str) -> None:
-    Console().print(Text(message), soft_wrap=True)
-
-
-def _complain(message: str) -> None:
-    Console(stderr=True).print(Text(f"autoremed ingest: {message}"), soft_wrap=True)
-
-
-def _fail(message: str) -> NoReturn:
-    _complain(message)
-    raise typer.Exit(_CANNOT)

@@ -22,7 +22,8 @@ app = typer.Typer(
     name="autoremed",
     help="Apache Airflow heals its own Spark jobs: look into failures, decisions and history.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # rich would take [autoremed] in a help text for markup, and print nothing for it
     pretty_exceptions_enable=False,
 )
 for command in (demo, classify, recommend, history, show, doctor, train, replay, rightsize):

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import getpass
-import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import Format, FormatOption, console, fail, print_json, say
+from airflow_autoremed.cli.store_access import StoreOption
 from airflow_autoremed.cli.store_access import store_url as configured_store
 from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.settings import Settings, parse_duration
-from airflow_autoremed.settings import load as load_settings
 
-_ERROR = 2
 NOT_PROMOTED = 3
 """Exit code of a training whose model failed its audits: the old one stays."""
 
@@ -51,7 +49,7 @@ def train(
             metavar="DIR",
         ),
     ] = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
     models: ModelsOption = None,
 ) -> None:
@@ -61,7 +59,7 @@ def train(
     """
     settings = _settings()
     url, folder = store_url or _store(settings), models or settings.models
-    console = Console(stderr=True)
+    messages = console(err=True)
     try:
         from airflow_autoremed.errors import TooLittleDataError
         from airflow_autoremed.history.queries.training_attempts import everything
@@ -69,12 +67,11 @@ def train(
     except ImportError as error:
         fail(
             f"training needs scikit-learn and joblib: pip install 'airflow-autoremed[learning]' ({error})",
-            _ERROR,
         )
     try:
         past = parse_duration(since, where="--since")
         begin = None if past is None else datetime.now(timezone.utc) - timedelta(seconds=past)
-        with console.status("training") as status:
+        with messages.status("training") as status:
             told: Any = {
                 "objective": settings.objective,
                 "seed": seed,
@@ -89,11 +86,10 @@ def train(
                 attempts = everything(url, settings.deployment, begin)
                 report = training_run.run(attempts, folder, by_task=True, **told)
     except (SettingsError, StoreError, TooLittleDataError, FileNotFoundError) as error:
-        fail(str(error), _ERROR)
+        fail(str(error))
     except ImportError as error:
         fail(
             f"training needs scikit-learn and joblib: pip install 'airflow-autoremed[learning]' ({error})",
-            _ERROR,
         )
     if output is Format.JSON:
         typer.echo(training_run.as_json(report))
@@ -104,22 +100,22 @@ def train(
 
 
 def _print(report: Any) -> None:
-    console = Console()
-    console.print(
+    out = console()
+    out.print(
         f"Model {report.name}: {report.attempts:,} attempts, {report.failures:,} failures"
         + (f"; left out: {report.refused}" if report.refused else "")
     )
     for head in ("fails", "duration"):
         scores = sorted((each for each in report.scores if each.head == head), key=lambda each: each.loss)
-        console.print(f"  {head}: " + ", ".join(f"{each.family} {each.loss:.4f}" for each in scores))
-    console.print(_audit_table([each.to_dict() for each in report.audits]))
+        out.print(f"  {head}: " + ", ".join(f"{each.family} {each.loss:.4f}" for each in scores))
+    out.print(_audit_table([each.to_dict() for each in report.audits]))
     if report.promoted:
-        console.print(f"[green]It decides from now on.[/] Card: {report.folder / 'card.html'}")
+        out.print(f"[green]It decides from now on.[/] Card: {report.folder / 'card.html'}")
     elif report.passed:
-        console.print(f"It passed, and was not promoted: autoremed models promote {report.name}")
+        out.print(f"It passed, and was not promoted: autoremed models promote {report.name}")
     else:
         stays = f"{report.champion} stays" if report.champion else "the playbook decides as before"
-        console.print(f"[yellow]It is not used: {stays}.[/] Card: {report.folder / 'card.html'}")
+        out.print(f"[yellow]It is not used: {stays}.[/] Card: {report.folder / 'card.html'}")
 
 
 def _audit_table(audits: list[dict[str, Any]]) -> Table:
@@ -136,7 +132,7 @@ def models_() -> None:
 
 
 @models_app.command(name="list")
-def list_(models: ModelsOption = None, output: FormatOption = Format.TABLE) -> None:
+def list_(models: ModelsOption = None, output: FormatOption = Format.TEXT) -> None:
     """Show the models, the latest first."""
     from airflow_autoremed.learning import registry
 
@@ -147,10 +143,10 @@ def list_(models: ModelsOption = None, output: FormatOption = Format.TABLE) -> N
             {"name": each.name, "champion": each.champion, "fault": each.fault, **each.manifest}
             for each in found
         ]
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     if not found:
-        typer.echo(f"No models in {folder}: the playbook decides. autoremed train makes one.")
+        say(f"No models in {folder}: the playbook decides. autoremed train makes one.")
         return
     table = Table("model", "", "attempts", "until", "audits", "families")
     for each in found:
@@ -165,11 +161,11 @@ def list_(models: ModelsOption = None, output: FormatOption = Format.TABLE) -> N
             each.fault or ("passed" if not failed else f"failed: {', '.join(failed)}"),
             f"{families.get('fails', '?')} / {families.get('duration', '?')}",
         )
-    Console().print(table)
+    console().print(table)
 
 
 @models_app.command()
-def show(name: NameArgument, models: ModelsOption = None, output: FormatOption = Format.TABLE) -> None:
+def show(name: NameArgument, models: ModelsOption = None, output: FormatOption = Format.TEXT) -> None:
     """Show what a model learned from, and its audits."""
     from airflow_autoremed.errors import UnusableModelError
     from airflow_autoremed.learning.model import read_manifest
@@ -178,16 +174,16 @@ def show(name: NameArgument, models: ModelsOption = None, output: FormatOption =
     try:
         manifest = read_manifest(folder)
     except UnusableModelError as error:
-        fail(str(error), _ERROR)
+        fail(str(error))
     if output is Format.JSON:
-        typer.echo(json.dumps(manifest, indent=2))
+        print_json(manifest)
         return
-    console = Console()
-    console.print(
+    out = console()
+    out.print(
         f"Model {name}: {manifest.get('attempts', 0):,} attempts, {manifest.get('failures', 0):,} failures"
     )
-    console.print(_audit_table(manifest.get("audits", [])))
-    console.print(f"Card: {folder / 'card.html'}")
+    out.print(_audit_table(manifest.get("audits", [])))
+    out.print(f"Card: {folder / 'card.html'}")
 
 
 @models_app.command()
@@ -203,8 +199,8 @@ def promote(
     try:
         registry.promote(models or _settings().models, Path(name).name, who=getpass.getuser(), why=why)
     except UnusableModelError as error:
-        fail(str(error), _ERROR)
-    typer.echo(f"{name} decides from now on.")
+        fail(str(error))
+    say(f"{name} decides from now on.")
 
 
 @models_app.command()
@@ -216,18 +212,18 @@ def rollback(
     from airflow_autoremed.learning import registry
 
     name = registry.rollback(models or _settings().models, who=getpass.getuser(), why=why)
-    typer.echo(f"{name} decides from now on." if name else "No model decides from now on: the playbook does.")
+    say(f"{name} decides from now on." if name else "No model decides from now on: the playbook does.")
 
 
 def _settings() -> Settings:
     try:
-        return load_settings()
+        return configuration.load()
     except SettingsError as error:
-        fail(str(error), _ERROR)
+        fail(str(error))
 
 
 def _store(settings: Settings) -> str:
     try:
         return configured_store(settings)
     except SettingsError as error:
-        fail(str(error), _ERROR)
+        fail(str(error))

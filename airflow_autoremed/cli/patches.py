@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import getpass
-import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from airflow_autoremed.cli.history import (
+from airflow_autoremed.cli.console import (
+    NO,
+    SHORT_KEY,
     Format,
     FormatOption,
-    StoreOption,
+    console,
     fail,
-    opened,
+    print_json,
     safe_text,
+    say,
     shown_time,
 )
+from airflow_autoremed.cli.store_access import StoreOption, opened, read
 from airflow_autoremed.history.stored import StoredPatch
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, PatchState
 
-_NOT_FOUND = 1
-_SHORT = 10
-"""Characters of a patch's key that are shown: enough to name it."""
 _STYLES = {PatchState.PROMOTED: "bold green", PatchState.PROVEN: "green", PatchState.REVOKED: "red"}
 
 patches_app = typer.Typer(name="patches", help="List, explain and take back patches.", no_args_is_help=True)
@@ -43,23 +42,16 @@ def list_(
         bool, typer.Option("--all", help="Also those that are in force for one run only, or no more.")
     ] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 50,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
 ) -> None:
     """Show the patches that coming runs begin with, those changed last first."""
-    with opened(store_url) as store:
-        rows = store.patches(limit, in_force_only=not everything)
+    rows, name = read(store_url, lambda store: store.patches(limit, in_force_only=not everything))
     if output is Format.JSON:
-        typer.echo(json.dumps([_as_json(row) for row in rows], indent=2))
+        print_json([_as_json(row) for row in rows])
         return
-    console = Console()
     if not rows:
-        console.print(
-            safe_text(
-                f"No patches in {store.name}." if everything else f"No promoted patch in {store.name}."
-            ),
-            soft_wrap=True,
-        )
+        say(f"No patches in {name}." if everything else f"No promoted patch in {name}.")
         return
     table = Table()
     for column in ("patch", "for", "cause", "state", "last used"):
@@ -67,37 +59,30 @@ def list_(
     table.add_column("changes", overflow="fold", ratio=1)
     for row in rows:
         table.add_row(
-            row.key[:_SHORT],
+            row.key[:SHORT_KEY],
             safe_text(_whom(row)),
             safe_text(row.category),
             safe_text(f"{row.state.value}\n{shown_time(row.state_at)}", _STYLES.get(row.state, "")),
             shown_time(row.last_used_at),
             safe_text("\n".join(_changes(row))),
         )
-    console.print(table)
+    console().print(table)
 
 
 @patches_app.command()
-def show(key: KeyArgument, output: FormatOption = Format.TABLE, store_url: StoreOption = None) -> None:
+def show(key: KeyArgument, output: FormatOption = Format.TEXT, store_url: StoreOption = None) -> None:
     """Show one patch: what it changes, for whom, and its life so far, with who, when and why."""
-    with opened(store_url) as store:
-        row = _only(store.find_patches(key), key)
+    row = _only(read(store_url, lambda store: store.find_patches(key))[0], key)
     if output is Format.JSON:
-        typer.echo(json.dumps(_as_json(row), indent=2))
+        print_json(_as_json(row))
         return
-    console = Console()
-    console.print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)}", "bold"), soft_wrap=True)
-    console.print(safe_text(f"  cause  {row.category}"), soft_wrap=True)
-    console.print(
-        safe_text(f"  state  {row.state.value}, since {shown_time(row.state_at)} UTC"), soft_wrap=True
-    )
+    say(f"Patch {row.key[:SHORT_KEY]} for {_whom(row)}", "bold")
+    say(f"  cause  {row.category}")
+    say(f"  state  {row.state.value}, since {shown_time(row.state_at)} UTC")
     for line in _changes(row):
-        console.print(safe_text(f"  {line}"), soft_wrap=True)
+        say(f"  {line}")
     for change in row.changes:
-        console.print(
-            safe_text(f"  {shown_time(change.at)}  {change.to_state:<10} {change.who}: {change.why}"),
-            soft_wrap=True,
-        )
+        say(f"  {shown_time(change.at)}  {change.to_state:<10} {change.who}: {change.why}")
 
 
 @patches_app.command()
@@ -110,20 +95,19 @@ def revoke(
     with opened(store_url) as store:
         row = _only(store.find_patches(key), key)
         if not store.end_patch(row.key, PatchState.REVOKED, who=getpass.getuser(), why=why):
-            fail(f"Patch {row.key[:_SHORT]} is {row.state.value} already.", _NOT_FOUND)
+            fail(f"Patch {row.key[:SHORT_KEY]} is {row.state.value} already.", NO)
         running = store.running_with(row.key)
-    console = Console()
-    console.print(safe_text(f"Patch {row.key[:_SHORT]} for {_whom(row)} is revoked."), soft_wrap=True)
-    console.print("Attempts that start from now on run as declared.", soft_wrap=True)
+    say(f"Patch {row.key[:SHORT_KEY]} for {_whom(row)} is revoked.")
+    say("Attempts that start from now on run as declared.")
     for attempt in running:
-        console.print(safe_text(f"Not reached, it runs with it now: {attempt}"), soft_wrap=True)
+        say(f"Not reached, because it runs with the patch now: {attempt}")
 
 
 def _only(rows: list[StoredPatch], key: str) -> StoredPatch:
     if not rows or not key:
-        fail(f"No patch begins with {key!r}; `autoremed patches list --all` shows them.", _NOT_FOUND)
+        fail(f"No patch begins with {key!r}; `autoremed patches list --all` shows them.", NO)
     if len(rows) > 1:
-        fail(f"{len(rows)} patches begin with {key!r}; write more of the key.", _NOT_FOUND)
+        fail(f"{len(rows)} patches begin with {key!r}; write more of the key.", NO)
     return rows[0]
 
 

@@ -54,6 +54,14 @@ class Bar:
         elif time.monotonic() - self._began >= PATIENCE_S:
             self._show()
 
+    def reach(self, done: float, total: float = 0, part: str = "") -> None:
+        """*done* of *total* (0: not known) are done by now, of that *part* of the work."""
+        self._total = total or self._total
+        self.advance(done - self._done)
+        if self._progress is not None and self._task is not None:
+            what = f"{self._what} {part}".strip()
+            self._progress.update(self._task, total=self._total or None, description=what)
+
     def _show(self) -> None:
         from rich.progress import Progress
 
@@ -68,9 +76,9 @@ class Bar:
         self._progress.start()
 
 
-def tracked(items: Sequence[T], what: str, out: Console) -> Iterator[T]:
+def tracked(items: Sequence[T], what: str, out: Console | None = None) -> Iterator[T]:
     """*items*, with a bar that tells how many of them are done."""
-    with Bar(out, what, len(items)) as bar:
+    with Bar(out or Console(stderr=True), what, len(items)) as bar:
         for item in items:
             yield item
             bar.advance(1)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from airflow_autoremed.cli.console import Format, FormatOption, console, fail, safe_text, say
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.settings import parse_group
 from airflow_autoremed.types import AttemptId, Conf, Decision, FailedAttempt, Limits, PastAttempt
-
-
-class Format(str, Enum):
-    """How to print."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def recommend(
@@ -39,7 +31,7 @@ def recommend(
         help="JSON list of earlier attempts of this task instance, oldest first: conf, category, succeeded, duration_s.",
     ),
     retries_left: int = typer.Option(1, "--retries-left", min=0, help="Tries that Airflow still grants."),
-    output: Format = typer.Option(Format.TEXT, "--format", help="text or json."),
+    output: FormatOption = Format.TEXT,
 ) -> None:
     """Say what would be decided about a failure: remediate, stop or leave alone, and with which configuration."""
     effective = _conf(_read(conf, "--conf"), "--conf")
@@ -49,9 +41,9 @@ def recommend(
         try:
             caps = parse_group(_read(limits, "--limits"), base=caps, where="--limits:")
         except SettingsError as error:
-            _refuse(str(error))
+            fail(str(error))
     if not log.is_file():
-        _refuse(f"--log: {log} is not a file; write the path of the failed attempt's log")
+        fail(f"--log: {log} is not a file; write the path of the failed attempt's log")
 
     from airflow_autoremed.failures.matching.classify import classify_file
     from airflow_autoremed.failures.rules.loading import load_catalogue
@@ -87,37 +79,36 @@ def recommend(
 
 
 def _print(decision: Decision, reason: str, before: Conf) -> None:
-    console = Console()
     cause = decision.classification
-    console.print(f"[bold]{decision.action.value}[/]  {escape(reason)}")
-    console.print(
-        f"category: {cause.category} ({'by rule ' + cause.rule if cause.rule else 'no rule matched'})"
-    )
+    console().print(Text.assemble((decision.action.value, "bold"), "  ", safe_text(reason)), soft_wrap=True)
+    say(f"category: {cause.category} ({'by rule ' + cause.rule if cause.rule else 'no rule matched'})")
     for line in cause.lines:
-        console.print(f"  {line.number}: [yellow]{escape(line.text.strip())}[/]")
+        console().print(
+            Text.assemble(f"  {line.number}: ", safe_text(line.text.strip(), "yellow")), soft_wrap=True
+        )
     changed = [key for key in sorted(decision.conf) if before.get(key) != decision.conf[key]]
     if changed:
         table = Table("key", "before", "after")
         for key in changed:
-            table.add_row(key, escape(before.get(key, "(not set)")), escape(decision.conf[key]))
-        console.print(table)
+            table.add_row(*map(safe_text, (key, before.get(key, "(not set)"), decision.conf[key])))
+        console().print(table)
 
 
 def _read(path: Path, option: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        _refuse(f"{option}: {path} cannot be read: {error.strerror}")
+        fail(f"{option}: {path} cannot be read: {error.strerror}")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        _refuse(f"{option}: {path} is not JSON: {error}")
+        fail(f"{option}: {path} is not JSON: {error}")
 
 
 def _conf(found: Any, where: str) -> dict[str, str]:
     if not isinstance(found, Mapping):
-        _refuse(f'{where}: write a flat JSON object such as {{"spark.executor.memory": "4g"}}')
+        fail(f'{where}: write a flat JSON object such as {{"spark.executor.memory": "4g"}}')
     for key, value in found.items():
         if not isinstance(value, str | int | float | bool):
-            _refuse(f'{where}: the value of {key!r} is {value!r}; write a string such as "4g"')
+            fail(f'{where}: the value of {key!r} is {value!r}; write a string such as "4g"')
     return {
         key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in found.items()
     }
@@ -125,28 +116,23 @@ def _conf(found: Any, where: str) -> dict[str, str]:
 
 def _history(found: Any) -> tuple[PastAttempt, ...]:
     if not isinstance(found, list):
-        _refuse(
+        fail(
             '--history: write a JSON list of attempts such as [{"conf": {...}, "category": "...", "succeeded": false}]'
         )
     attempts = []
     for number, each in enumerate(found, start=1):
         where = f"--history: attempt {number}"
         if not isinstance(each, Mapping) or "conf" not in each:
-            _refuse(f"{where}: write an object with conf, category, succeeded and duration_s")
+            fail(f"{where}: write an object with conf, category, succeeded and duration_s")
         category, duration = each.get("category"), each.get("duration_s")
         if category is not None and not isinstance(category, str):
-            _refuse(f"{where}: category is {category!r}; write a category id or null")
+            fail(f"{where}: category is {category!r}; write a category id or null")
         if duration is not None and (isinstance(duration, bool) or not isinstance(duration, int | float)):
-            _refuse(f"{where}: duration_s is {duration!r}; write a number of seconds or null")
+            fail(f"{where}: duration_s is {duration!r}; write a number of seconds or null")
         succeeded = each.get("succeeded", False)
         if not isinstance(succeeded, bool):
-            _refuse(f"{where}: succeeded is {succeeded!r}; write true or false")
+            fail(f"{where}: succeeded is {succeeded!r}; write true or false")
         attempts.append(
             PastAttempt(_conf(each["conf"], f"{where}: conf"), category, succeeded, duration, number)
         )
     return tuple(attempts)
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(f"autoremed recommend: {message}", err=True)
-    raise typer.Exit(2)

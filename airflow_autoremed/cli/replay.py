@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
@@ -10,17 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import Format, FormatOption, console, fail, print_json
 from airflow_autoremed.cli.models import ModelsOption
+from airflow_autoremed.cli.store_access import StoreOption
 from airflow_autoremed.cli.store_access import store_url as configured_store
 from airflow_autoremed.errors import SettingsError, StoreError
-from airflow_autoremed.settings import load as load_settings
 from airflow_autoremed.settings import parse_duration
-
-_ERROR = 2
 
 
 def replay(
@@ -33,7 +30,7 @@ def replay(
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw the result to this PNG or SVG file.")
     ] = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
     models: ModelsOption = None,
 ) -> None:
@@ -48,14 +45,14 @@ def replay(
     from airflow_autoremed.learning.model import read
 
     try:
-        settings = load_settings()
+        settings = configuration.load()
         url = store_url or configured_store(settings)
         past = parse_duration(since, where="--since")
         folder = models or settings.models
         name = model or registry.champion_name(folder)
         predictor = None if name is None else read(folder / Path(name).name)
     except (SettingsError, UnusableModelError) as error:
-        fail(str(error), _ERROR)
+        fail(str(error))
     begin = 0.0 if past is None else (datetime.now(timezone.utc) - timedelta(seconds=past)).timestamp()
     policies: dict[str, replaying.Policy] = {
         "as Airflow does: the same again": replaying.blind,
@@ -65,7 +62,7 @@ def replay(
         policies[f"playbook and model {name}"] = replaying.with_model(settings.limits)
         begin = max(begin, float(predictor.manifest.get("learned_until", 0.0)))
     try:
-        with Console(stderr=True).status("replaying"):
+        with console(err=True).status("replaying"):
             found = replaying.replay(
                 everything(url, settings.deployment),
                 policies,
@@ -76,20 +73,20 @@ def replay(
                 after=begin,
             )
     except StoreError as error:
-        fail(str(error), _ERROR)
+        fail(str(error))
     if plot is not None:
         _draw(plot, found)
     if output is Format.JSON:
-        typer.echo(json.dumps({policy: asdict(tally) for policy, tally in found.items()}, indent=2))
+        print_json({policy: asdict(tally) for policy, tally in found.items()})
         return
     _print(found, begin, settings.prices.currency)
 
 
 def _print(found: Mapping[str, Any], begin: float, currency: str) -> None:
-    console = Console()
+    out = console()
     judged = next(iter(found.values())).failures
     if not judged:
-        console.print(
+        out.print(
             "No failure that another try followed"
             + (f" since {datetime.fromtimestamp(begin, timezone.utc):%Y-%m-%d %H:%M} UTC" if begin else "")
             + ": there is nothing to replay. Shadow mode and autoremed ingest fill the history."
@@ -112,9 +109,9 @@ def _print(found: Mapping[str, Any], begin: float, currency: str) -> None:
             f"{tally.unknown:,}",
             f"{tally.retry_cost:,.2f} {currency}",
         )
-    console.print(table)
+    out.print(table)
     recorded = next(iter(found.values())).recorded_cost
-    console.print(
+    out.print(
         f"{judged:,} failures that another try followed; the tries after them cost {recorded:,.2f} {currency}. "
         "Bounds: what a configuration that was never run would have done is not known."
     )
@@ -125,7 +122,7 @@ def _draw(path: Path, found: Mapping[str, Any]) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        fail("--plot needs matplotlib: pip install 'airflow-autoremed[learning]'", _ERROR)
+        fail("--plot needs matplotlib: pip install 'airflow-autoremed[learning]'")
     figure = Figure(figsize=(8, 1.2 + 0.7 * len(found)), layout="constrained")
     axes = figure.subplots()
     for number, tally in enumerate(found.values()):

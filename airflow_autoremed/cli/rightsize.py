@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import getpass
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from airflow_autoremed.cli.history import Format, FormatOption, StoreOption, fail, opened
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import Format, FormatOption, console, fail, print_json, say
 from airflow_autoremed.cli.models import ModelsOption
+from airflow_autoremed.cli.store_access import StoreOption, opened
 from airflow_autoremed.cli.store_access import store_url as configured_store
 from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.recommending.rightsizing import Proposal, proposals
 from airflow_autoremed.settings import Settings, parse_duration
-from airflow_autoremed.settings import load as load_settings
 from airflow_autoremed.types import ANY, RIGHT_SIZED, RecordedAttempt, Scope
-
-_ERROR = 2
 
 
 def rightsize(
@@ -32,7 +29,7 @@ def rightsize(
         list[str] | None,
         typer.Option("--apply", help="Give these tasks what is proposed (DAG.TASK, or all).", metavar="TASK"),
     ] = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
     models: ModelsOption = None,
 ) -> None:
@@ -45,7 +42,7 @@ def rightsize(
     from airflow_autoremed.learning import registry
 
     try:
-        settings = load_settings()
+        settings = configuration.load()
         url = store_url or configured_store(settings)
         past = parse_duration(since, where="--since")
         begin = None if past is None else datetime.now(timezone.utc) - timedelta(seconds=past)
@@ -56,13 +53,13 @@ def rightsize(
             for proposal in proposals(task, predictor, settings.objective)
         ]
     except (SettingsError, StoreError) as error:
-        fail(str(error), _ERROR)
+        fail(str(error))
     found.sort(key=lambda each: -each.saved_gib_hours)
     if apply:
         _apply([each for each in found if _wanted(each, apply)], url, settings)
         return
     if output is Format.JSON:
-        typer.echo(json.dumps([asdict(each) for each in found], indent=2))
+        print_json([asdict(each) for each in found])
         return
     _print(found)
 
@@ -86,7 +83,7 @@ def _apply(chosen: list[Proposal], url: str, settings: Settings) -> None:
     from airflow_autoremed.patching import make_patch
 
     if not chosen:
-        fail("No such proposal. autoremed rightsize shows them; write DAG.TASK or all.", _ERROR)
+        fail("No such proposal. autoremed rightsize shows them; write DAG.TASK or all.")
     with opened(url) as store:
         for (dag_id, task_id, map_index), group in itertools.groupby(sorted(chosen, key=_name), key=_name):
             mine = list(group)
@@ -106,9 +103,9 @@ def _apply(chosen: list[Proposal], url: str, settings: Settings) -> None:
                 why=f"right-sized: {said}; largest peak of {mine[0].runs} runs "
                 f"{mine[0].peak / 1024**3:.2f} GiB",
             )
-            typer.echo(f"{dag_id}.{task_id}: {said} (patch {key[:10]}; the first failure takes it back)")
+            say(f"{dag_id}.{task_id}: {said} (patch {key[:10]}; the first failure takes it back)")
     if settings.patches.promote_after < 1:
-        typer.echo("[autoremed] promote_after = never: no patch outlives its run, so these are not applied.")
+        say("[autoremed] promote_after = never: no patch outlives its run, so these are not applied.")
 
 
 def _name(proposal: Proposal) -> tuple[str, str, int]:
@@ -116,9 +113,9 @@ def _name(proposal: Proposal) -> tuple[str, str, int]:
 
 
 def _print(found: list[Proposal]) -> None:
-    console = Console()
+    out = console()
     if not found:
-        console.print(
+        out.print(
             "No task could do with much less, as far as its peaks are known "
             "(event logs with executor metrics: autoremed ingest)."
         )
@@ -135,8 +132,8 @@ def _print(found: list[Proposal]) -> None:
             f"{each.saved_gib_hours:,.1f} GiB h",
             each.by + risk,
         )
-    console.print(table)
+    out.print(table)
     saved = sum(each.saved_gib_hours for each in found)
-    console.print(
+    out.print(
         f"{len(found)} proposals, together {saved:,.0f} GiB hours a week. autoremed rightsize --apply DAG.TASK"
     )

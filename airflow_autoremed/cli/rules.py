@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from enum import Enum
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from airflow_autoremed.cli.rules_suggest import learn, suggest
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import (
+    NO,
+    Format,
+    FormatOption,
+    complain,
+    console,
+    counted,
+    fail,
+    print_json,
+    say,
+)
+from airflow_autoremed.cli.progress import tracked
+from airflow_autoremed.cli.rules_learn import learn
+from airflow_autoremed.cli.rules_suggest import suggest
 
 if TYPE_CHECKING:
     from airflow_autoremed.failures.rules.catalogue import Catalogue
     from airflow_autoremed.failures.rules.rule import Rule, RuleProblem
-
-T = TypeVar("T")
-
-_WRONG = 1
-_CANNOT = 2
 
 rules_app = typer.Typer(
     name="rules",
@@ -32,20 +38,12 @@ rules_app = typer.Typer(
 )
 
 
-class Format(str, Enum):
-    """How to print."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 RulesOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--rules", help="Rule files or directories to try, before the configured ones.", metavar="PATH"
     ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
 
 
 @rules_app.callback()
@@ -61,7 +59,7 @@ def list_(
     ] = None,
     users: Annotated[bool, typer.Option("--users", help="Only rules of your own.")] = False,
     rules_paths: RulesOption = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
 ) -> None:
     """List the rules in the order in which they are tried: yours, then ours by file."""
     catalogue = _catalogue(rules_paths)
@@ -74,7 +72,7 @@ def list_(
         and (rule.users or not users)
     ]
     if output is Format.JSON:
-        typer.echo(json.dumps([_as_json(rule) for rule in found], indent=2))
+        print_json([_as_json(rule) for rule in found])
         return
     table = Table()
     table.add_column("rule", overflow="fold", no_wrap=False)
@@ -85,25 +83,25 @@ def list_(
     for rule in found:
         name = Text(rule.id, "bold cyan" if rule.users else "")
         table.add_row(name, rule.category, str(rule.rank), _restartable(rule), Text(rule.summary))
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     mine = sum(rule.users for rule in found)
-    console.print(f"{len(found)} rules" + (f", {mine} of them your own" if mine else ""), highlight=False)
+    out.print(f"{len(found)} rules" + (f", {mine} of them your own" if mine else ""))
 
 
 @rules_app.command()
 def show(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="The rule's id.")],
     rules_paths: RulesOption = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = Format.TEXT,
 ) -> None:
     """Show everything about one rule."""
     try:
         rule = _catalogue(rules_paths).get(identifier)
     except KeyError as error:
-        _fail(str(error.args[0]), _WRONG)
+        fail(str(error.args[0]), NO)
     if output is Format.JSON:
-        typer.echo(json.dumps(_as_json(rule), indent=2))
+        print_json(_as_json(rule))
         return
     whose = "yours" if rule.users else "of the package"
     parts: list[tuple[str, Iterable[str]]] = [
@@ -123,12 +121,12 @@ def show(
         ("matches", rule.examples),
         ("does not match", rule.counter_examples),
     ]
-    console = Console()
-    console.print(Text(f"{rule.id} ({whose}, {rule.path}:{rule.line})", "bold"), soft_wrap=True)
+    out = console()
+    out.print(Text(f"{rule.id} ({whose}, {rule.path}:{rule.line})", "bold"), soft_wrap=True)
     for name, texts in parts:
         for number, text in enumerate(text for text in texts if text):
             label = name if number == 0 else ""
-            console.print(Text(f"  {label:<15} {text}"), soft_wrap=True, highlight=False)
+            out.print(Text(f"  {label:<15} {text}"), soft_wrap=True)
 
 
 @rules_app.command()
@@ -150,12 +148,12 @@ def check(
     found = [rule for path in paths for rule in read_rules(path)[0]]
     for rule in found:
         if rule.id in ours and not rule.silence:
-            typer.echo(f"{rule.path}:{rule.line}: rule {rule.id!r} takes the place of ours of that id")
+            say(f"{rule.path}:{rule.line}: rule {rule.id!r} takes the place of ours of that id")
         if rule.silence and rule.id in ours:
-            typer.echo(f"{rule.path}:{rule.line}: rule {rule.id!r} silences ours")
-    typer.echo(f"{_counted(len(found), 'rule')}, {_counted(len(errors), 'problem')}")
+            say(f"{rule.path}:{rule.line}: rule {rule.id!r} silences ours")
+    say(f"{counted(len(found), 'rule')}, {counted(len(errors), 'problem')}")
     if errors:
-        raise typer.Exit(_WRONG)
+        raise typer.Exit(NO)
 
 
 @rules_app.command(name="test")
@@ -166,17 +164,17 @@ def try_all(rules_paths: RulesOption = None) -> None:
 
     catalogue = _catalogue(rules_paths)
     errors: list[RuleProblem] = []
-    for rule in _with_progress(catalogue.rules, "trying rules"):
+    for rule in tracked(catalogue.rules, "trying rules"):
         errors.extend(RuleProblem(rule.path, rule.line, rule.id, fault) for fault in faults_of(rule))
         errors.extend(lost_examples(catalogue, [rule]))
     _print_errors(errors)
     examples = sum(len(rule.examples) + len(rule.counter_examples) for rule in catalogue.rules)
-    typer.echo(
-        f"{_counted(len(catalogue.rules), 'rule')}, {_counted(examples, 'example')}, "
-        f"{_counted(len(errors), 'problem')}"
+    say(
+        f"{counted(len(catalogue.rules), 'rule')}, {counted(examples, 'example')}, "
+        f"{counted(len(errors), 'problem')}"
     )
     if errors:
-        raise typer.Exit(_WRONG)
+        raise typer.Exit(NO)
 
 
 @rules_app.command()
@@ -220,15 +218,14 @@ def coverage(
             ]
             row += [str(hits[category]), ", ".join(names)]
         table.add_row(*row)
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     if total:
         named = total - hits[UNKNOWN]
-        console.print(
+        say(
             f"{named} of {total} failures have a named cause; {hits[UNKNOWN]} ({hits[UNKNOWN] / total:.1%}) "
             f"are unclassified (`autoremed rules suggest`). "
-            f"{sum(rule is not None for rule in fired)} of {len(catalogue.rules)} rules fired.",
-            highlight=False,
+            f"{sum(rule is not None for rule in fired)} of {len(catalogue.rules)} rules fired."
         )
 
 
@@ -237,31 +234,30 @@ def _fired_in(catalogue: Catalogue, logs: Sequence[Path]) -> Counter[str | None]
     from airflow_autoremed.failures.matching.classify import classify_file
 
     fired: Counter[str | None] = Counter()
-    for path in _with_progress(logs, "classifying"):
+    for path in tracked(logs, "classifying"):
         try:
             fired[classify_file(catalogue, path).rule] += 1
         except OSError as error:  # noqa: PERF203 - one unreadable file takes no other down
-            typer.echo(f"autoremed rules: {path} cannot be read: {error.strerror or error}", err=True)
+            complain(f"{path} cannot be read: {error.strerror or error}")
     return fired
 
 
 def _fired_in_store(limit: int) -> Counter[str | None]:
-    from airflow_autoremed.cli.history import opened
+    from airflow_autoremed.cli.store_access import read
 
-    with opened(None) as store:
-        return Counter(row.rule for row in store.recent(limit) if row.category is not None)
+    rows, _ = read(None, lambda store: store.recent(limit))
+    return Counter(row.rule for row in rows if row.category is not None)
 
 
 def _catalogue(rules_paths: Sequence[Path] | None) -> Catalogue:
     """The configured catalogue with *rules_paths* in front, its broken rules named on standard error."""
     from airflow_autoremed.errors import CatalogueError, SettingsError
     from airflow_autoremed.failures.rules.loading import load_catalogue
-    from airflow_autoremed.settings import load
 
     try:
-        catalogue = load_catalogue((*(rules_paths or ()), *load().rules_paths))
+        catalogue = load_catalogue((*(rules_paths or ()), *configuration.load().rules_paths))
     except (SettingsError, CatalogueError) as error:
-        _fail(str(error), _CANNOT)
+        fail(str(error))
     _print_errors(catalogue.warnings, err=True)
     return catalogue
 
@@ -274,7 +270,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            _fail(f"{path} does not exist; write a YAML file, or a directory of them.", _CANNOT)
+            fail(f"{path} does not exist; write a YAML file, or a directory of them.")
     return found
 
 
@@ -285,7 +281,7 @@ def _check_known(category: str | None, source: str | None) -> None:
     sources = [each.value for each in Source]
     for what, value, known in (("category", category, list(CATEGORIES)), ("source", source, sources)):
         if value is not None and value not in known:
-            _fail(f"There is no {what} {value!r}; write one of: {', '.join(known)}.", _CANNOT)
+            fail(f"There is no {what} {value!r}; write one of: {', '.join(known)}.")
 
 
 def _restartable(rule: Rule) -> str:
@@ -303,29 +299,9 @@ def _as_json(rule: Rule) -> dict[str, Any]:
     return plain
 
 
-def _with_progress(items: Sequence[T], what: str) -> Iterator[T]:
-    """*items*, with a progress bar in a terminal where there are many."""
-    console = Console(stderr=True)
-    if not console.is_terminal or len(items) < 20:
-        yield from items
-        return
-    from rich.progress import track
-
-    yield from track(items, description=what, console=console, transient=True)
-
-
 def _print_errors(errors: Iterable[RuleProblem], *, err: bool = False) -> None:
     for error in errors:
-        typer.echo(str(error), err=err)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"autoremed rules: {message}", err=True)
-    raise typer.Exit(code)
+        say(str(error), err=err)
 
 
 for command in (suggest, learn):

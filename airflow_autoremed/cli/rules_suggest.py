@@ -1,22 +1,19 @@
-"""``autoremed rules suggest`` and ``autoremed rules learn``: what becomes of failures that no rule names."""
+"""``autoremed rules suggest``: rules drafted for the failures that no rule names."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from airflow_autoremed import settings
-from airflow_autoremed.cli import store_access
-from airflow_autoremed.cli.history import StoreOption
-from airflow_autoremed.errors import SettingsError, StoreError
-from airflow_autoremed.history import Store
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import fail, say
+from airflow_autoremed.cli.progress import tracked
+from airflow_autoremed.cli.store_access import StoreOption, read
+from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import UNKNOWN, AttemptId, Classification, Source
 
@@ -24,14 +21,6 @@ if TYPE_CHECKING:
     from airflow_autoremed.failures.error_templates import FailedTry, TemplateCount
     from airflow_autoremed.failures.rules.catalogue import Catalogue
     from airflow_autoremed.failures.rules.drafting import Draft, HealthyText, Hint, Judge, RuleExamples
-    from airflow_autoremed.learning.text_training import Example
-
-T = TypeVar("T")
-
-_CANNOT = 2
-"""Exit code: something that was asked for cannot be used."""
-_NOTHING = 1
-"""Exit code: there is nothing to learn from."""
 
 _ATTEMPTS = 5000
 """Latest attempts that are looked at. Their excerpts are of 16 KB at most."""
@@ -110,18 +99,18 @@ def suggest(
     from airflow_autoremed.failures.rules.loading import load_catalogue
 
     if output is not None and output.exists():
-        _fail(f"{output} exists already; name another file, or remove it first")
+        fail(f"{output} exists already; name another file, or remove it first")
     try:
-        catalogue = load_catalogue(settings.load().rules_paths)
+        catalogue = load_catalogue(configuration.load().rules_paths)
     except (SettingsError, CatalogueError) as error:
-        _fail(str(error))
+        fail(str(error))
     checks = [*_shipped(), *_logs(healthy or ())]
     found = _of_files(files, catalogue) if files else _of_history(store_url, catalogue)
     counts = costliest(failure.tried for failure in found.failures)
     examples = RuleExamples(catalogue.rules) if counts else None
     blocks = []
     ready = 0
-    for number, count in enumerate(_with_progress(counts[:limit], "drafting", 5), start=1):
+    for number, count in enumerate(tracked(counts[:limit], "drafting"), start=1):
         mine = [failure for failure in found.failures if failure.tried.template.id == count.template.id]
         block, is_ready = _block(number, count, mine, catalogue, [*checks, *found.healthy], model, examples)
         blocks.append(block)
@@ -136,8 +125,8 @@ def suggest(
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        _fail(f"{output} cannot be written: {error.strerror or error}")
-    typer.echo(f"Written to {output}. Check it with: autoremed rules check {output}", err=True)
+        fail(f"{output} cannot be written: {error.strerror or error}")
+    say(f"Written to {output}. Check it with: autoremed rules check {output}", err=True)
 
 
 _HEADER = """\
@@ -238,7 +227,7 @@ def _report(found: _Found, templates: int, shown: int, ready: int) -> None:
         parts.append(f"{found.speechless} in which no line says what failed")
     if found.named:
         parts.append(f"{found.named} that a rule names by now")
-    typer.echo("; ".join(parts) + ".", err=True)
+    say("; ".join(parts) + ".", err=True)
 
 
 # ------------------------------------------------------------------------------------------------------- evidence
@@ -253,7 +242,7 @@ def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
     retries = plain_retries(rows)
     failures, healthy = [], []
     named = speechless = 0
-    for row in _with_progress(rows, "reading", 500):
+    for row in tracked(rows, "reading"):
         if row.succeeded and row.excerpt:
             healthy.append(HealthyText(str(row.attempt), _judge_of_text(row.excerpt)))
         if row.category != UNKNOWN:
@@ -273,20 +262,7 @@ def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
 
 def read_history(store_url: str | None) -> tuple[list[StoredAttempt], str]:
     """The latest attempts, latest first, and how their store is called. A store that is not there yet has none."""
-    from airflow_autoremed.history.db.schema_state import State
-
-    try:
-        configured = settings.load()
-        url = store_url or store_access.store_url(configured)
-        store = Store(url, deployment=configured.deployment, deadline_s=configured.store_deadline)
-        if store_access.look_at(url, configured.store_deadline).state is State.ABSENT:
-            return [], store.name
-        try:
-            return store.recent(_ATTEMPTS), store.name
-        finally:
-            store.close()
-    except (StoreError, ValueError) as error:
-        _fail(str(error))
+    return read(store_url, lambda store: store.recent(_ATTEMPTS))
 
 
 def evidence(row: StoredAttempt) -> tuple[str, ...]:
@@ -316,7 +292,7 @@ def _of_files(paths: Sequence[Path], catalogue: Catalogue) -> _Found:
 
     failures = []
     named = speechless = 0
-    for path in _with_progress(paths, "reading", 10):
+    for path in tracked(paths, "reading"):
         try:
             if classify_file(catalogue, path).category != UNKNOWN:
                 named += 1
@@ -324,7 +300,7 @@ def _of_files(paths: Sequence[Path], catalogue: Catalogue) -> _Found:
             template = error_template([_lines(path)])
             tail = _tail(path)
         except OSError as error:
-            _fail(f"{path} cannot be read: {error.strerror or error}")
+            fail(f"{path} cannot be read: {error.strerror or error}")
         if template is None:
             speechless += 1
             continue
@@ -360,7 +336,7 @@ def _shipped() -> list[HealthyText]:
     try:
         text = HEALTHY_LINES.read_text(encoding="utf-8")
     except OSError as error:
-        _fail(f"{HEALTHY_LINES} cannot be read ({error}); reinstall airflow-autoremed")
+        fail(f"{HEALTHY_LINES} cannot be read ({error}); reinstall airflow-autoremed")
     return [HealthyText("the healthy lines of this package", _judge_of_text(text))]
 
 
@@ -380,7 +356,7 @@ def _judge_of_file(path: Path) -> Judge:
     try:
         path.open("rb").close()
     except OSError as error:
-        _fail(f"{path} cannot be read: {error.strerror or error}")
+        fail(f"{path} cannot be read: {error.strerror or error}")
     return lambda catalogue: classify_file(catalogue, path)
 
 
@@ -388,149 +364,3 @@ def _judge_of_text(text: str) -> Judge:
     from airflow_autoremed.failures.matching.classify import classify_texts
 
     return lambda catalogue: classify_texts(catalogue, [(Source.DRIVER_LOG, text)])
-
-
-def _with_progress(items: Sequence[T], what: str, many: int) -> Iterator[T]:
-    """*items*, with a progress bar in a terminal where there are *many*."""
-    console = Console(stderr=True)
-    if not console.is_terminal or len(items) < many:
-        yield from items
-        return
-    from rich.progress import track
-
-    yield from track(items, description=what, console=console, transient=True)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"autoremed rules: {message}", err=True)
-    raise typer.Exit(_CANNOT)
-
-
-# ---------------------------------------------------------------------------------------------------------- learn
-
-
-def learn(
-    files: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--from",
-            help='More failures, one JSON object a line: {"text": ..., "category": ...}; repeatable.',
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Directory for the model, if not the one in AIRFLOW_HOME."),
-    ] = None,
-    store_url: StoreOption = None,
-) -> None:
-    """Train the text model that gives a second opinion on failures that no rule names.
-
-    It learns from the failures in the history that a rule names, from the examples of all rules, and from the
-    failures given with --from. What it says is recorded; it never overrides a rule.
-    """
-    from airflow_autoremed.errors import CatalogueError, TooLittleDataError
-    from airflow_autoremed.failures.rules.loading import load_catalogue
-    from airflow_autoremed.learning.text_model import model_directory, save
-    from airflow_autoremed.learning.text_training import train_text_model
-
-    try:
-        catalogue = load_catalogue(settings.load().rules_paths)
-    except (SettingsError, CatalogueError) as error:
-        _fail(str(error))
-    rows, where = read_history(store_url)
-    history, rules = _classified(rows), _rule_examples(catalogue)
-    given = [example for path in files or () for example in read_examples(path)]
-    typer.echo(
-        f"{len(history)} failures in {where}, {len(rules)} examples of rules, {len(given)} given failures",
-        err=True,
-    )
-    try:
-        training = train_text_model([*history, *rules, *given])
-    except TooLittleDataError as error:
-        typer.echo(f"autoremed rules learn: {error}", err=True)
-        raise typer.Exit(_NOTHING) from None
-    except ModuleNotFoundError as error:
-        _fail(f"training needs {error.name}: pip install 'airflow-autoremed[learning]'")
-    directory = output or model_directory()
-    try:
-        save(training.model, directory)
-    except OSError as error:
-        _fail(f"{directory} cannot be written: {error.strerror or error}")
-    _tell(training.model.metrics, training.model.bar, directory)
-
-
-def _tell(metrics: Any, bar: float | None, directory: Path) -> None:
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(
-        f"On failures of rules that it had not seen, it is right in {metrics['accuracy']:.0%} "
-        f"(always the commonest category: {metrics['most_frequent_category']:.0%}), and in "
-        f"{metrics['accuracy_of_the_surest_30_percent']:.0%} of the 30% that it is surest of."
-    )
-    if bar is None:
-        console.print(
-            f"At no confidence is it right in {metrics['target']:.0%}: its opinions are recorded, all below the bar."
-        )
-    else:
-        elsewhere = metrics["right_above_bar_elsewhere"]
-        console.print(
-            f"Above a confidence of {bar:.2f}, which {metrics['above_bar']:.0%} of them have, it is right in "
-            f"{metrics['right_above_bar']:.0%}"
-            + (
-                "."
-                if elsewhere is None
-                else f" ({elsewhere:.0%} where the bar was chosen on other failures)."
-            )
-        )
-    if metrics["left_out"]:
-        console.print("Too few failures to learn: " + ", ".join(metrics["left_out"]))
-    console.print(f"Written to {escape(str(directory))}")
-
-
-def _classified(rows: Iterable[StoredAttempt]) -> list[Example]:
-    """Failures that a rule named; the rule is the group, see :class:`Example`."""
-    from airflow_autoremed.learning.text_training import Example
-
-    return [
-        Example("\n".join(evidence(row)), row.category, row.rule)
-        for row in rows
-        if row.category and row.category != UNKNOWN and row.rule and evidence(row)
-    ]
-
-
-def _rule_examples(catalogue: Catalogue) -> list[Example]:
-    from airflow_autoremed.learning.text_training import Example
-
-    return [
-        Example(example, rule.category, rule.id)
-        for rule in catalogue.rules
-        if rule.category != UNKNOWN
-        for example in rule.examples
-    ]
-
-
-def read_examples(path: Path) -> list[Example]:
-    """Labelled failures from a file of JSON lines; a line that cannot be used ends the command with a message."""
-    from airflow_autoremed.learning.text_training import Example
-    from airflow_autoremed.taxonomy import CATEGORIES
-
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {error}")
-    examples = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            plain = json.loads(line)
-        except ValueError:
-            plain = None
-        if not isinstance(plain, dict) or not isinstance(plain.get("text"), str):
-            _fail(f'{path}:{number} is no failure; write {{"text": "...", "category": "..."}}')
-        if plain.get("category") not in CATEGORIES:
-            _fail(
-                f"{path}:{number} has the category {plain.get('category')!r}; write one of {', '.join(CATEGORIES)}"
-            )
-        if plain["category"] != UNKNOWN:
-            examples.append(Example(plain["text"], plain["category"], str(plain.get("group") or "")))
-    return examples

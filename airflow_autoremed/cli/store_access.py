@@ -1,10 +1,23 @@
-"""Which store the command line works on, and how its tables stand."""
+"""Which store the command line works on, and how its tables stand.
+
+A command that only reads creates nothing and upgrades nothing: a root shell that looks must not lock the workers out.
+"""
 
 from __future__ import annotations
 
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import typer
+
+from airflow_autoremed import database_urls
+from airflow_autoremed.cli import configuration
+from airflow_autoremed.cli.console import fail
 from airflow_autoremed.deadline import within
 from airflow_autoremed.errors import OverrunError, SettingsError, StoreError
 from airflow_autoremed.settings import Settings
@@ -12,7 +25,91 @@ from airflow_autoremed.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy.engine.url import URL
 
+    from airflow_autoremed.history import Store
     from airflow_autoremed.history.db.schema_state import Readiness
+
+T = TypeVar("T")
+
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="SQLAlchemy URL of the store, if not the configured one.")
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The store that a command works on."""
+
+    url: str
+    name: str
+    """The URL as it may be shown."""
+    settings: Settings
+
+
+@contextmanager
+def working_on(given: str | None) -> Iterator[Place]:
+    """The configured store, or that of the URL *given*; what goes wrong with it ends the command in one line."""
+    url = name = ""
+    try:
+        settings = configuration.load()
+        url = database_urls.normalise(given or store_url(settings))
+        name = database_urls.masked(url)
+        yield Place(url, name, settings)
+    except (typer.Exit, typer.Abort):
+        raise
+    except SettingsError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("Stopped. What was recorded stays; run the command again to continue.")
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises; it may spell the password out
+        fail(f"The store{name and ' '}{name} cannot be used: {what_went_wrong(error, url)}")
+
+
+def read(given: str | None, question: Callable[[Store], list[T]]) -> tuple[list[T], str]:
+    """The answer to *question*, and how the store is called in messages.
+
+    Nothing is created or upgraded: a store that is not there yet has nothing to answer, and one of another version
+    ends the command with what to do about it.
+    """
+    from airflow_autoremed.history.db import schema_state
+
+    with working_on(given) as place:
+        found = look_at(place.url, place.settings.store_deadline)
+        if found.state is schema_state.State.ABSENT:
+            return [], place.name
+        if found.state is not schema_state.State.CURRENT:
+            fail(
+                f"The store {place.name} cannot be read by this version ({found.state.value}: {found.detail}). "
+                f"{schema_state.advice(found)}"
+            )
+        with _open(place) as store:
+            return question(store), place.name
+
+
+@contextmanager
+def opened(given: str | None) -> Iterator[Store]:
+    """The store, to be changed. It is created where there is none yet."""
+    with working_on(given) as place, _open(place) as store:
+        yield store
+
+
+@contextmanager
+def _open(place: Place) -> Iterator[Store]:
+    from airflow_autoremed.history import Store
+
+    settings = place.settings
+    store = Store(place.url, deployment=settings.deployment, deadline_s=settings.store_deadline)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def configured() -> Settings:
+    """The settings; a value that cannot be used ends the command with what to write instead."""
+    try:
+        return configuration.load()
+    except SettingsError as error:
+        fail(str(error))
 
 
 def store_url(settings: Settings) -> str:
@@ -33,6 +130,17 @@ def store_url(settings: Settings) -> str:
                 f"({type(error).__name__}: {error}). Write a SQLAlchemy URL, or the id of a connection."
             ) from error
     return settings.store_url
+
+
+def what_went_wrong(error: BaseException, url: str) -> str:
+    """The error of a driver in one line, without the password of *url*, and whose file it is that cannot be opened."""
+    owner = _not_ours(url)
+    if owner:
+        return owner
+    told = getattr(error, "orig", None) or error
+    text = " ".join(str(told).split()) or type(told).__name__
+    kind = "" if isinstance(told, StoreError) else f"{type(told).__name__}: "
+    return database_urls.mask(kind + text, url)
 
 
 def look_at(url: str, deadline_s: float) -> Readiness:
@@ -60,6 +168,23 @@ def look_at(url: str, deadline_s: float) -> Readiness:
         return within(deadline_s, ask)
     except OverrunError:
         raise StoreError(f"it did not answer within {deadline_s:g} s") from None
+
+
+def _not_ours(url: str) -> str:
+    """Who owns the SQLite file of *url*, where that is why it cannot be used."""
+    path = _file_of(url)
+    if path is None or not path.exists() or os.access(path, os.R_OK | os.W_OK):
+        return ""
+    owner = "another user"
+    with suppress(OSError, KeyError):
+        owner = path.owner()
+    return f"{path} belongs to {owner}, and {getpass.getuser()} may not read and write it"
+
+
+def _file_of(url: str) -> Path | None:
+    if not url.startswith("sqlite") or ":///" not in url:
+        return None
+    return Path(url.partition(":///")[2].partition("?")[0])
 
 
 def _names_no_file(url: URL) -> bool:

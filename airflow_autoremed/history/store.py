@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from airflow_autoremed.history.db.engine import Database
     from airflow_autoremed.history.stored import (
+        AttemptFilter,
         OutcomesOf,
         PromotedPatch,
         StoredAttempt,
@@ -187,13 +188,12 @@ class Store:
 
         return self._read(training_attempts.of_task, attempt, most)
 
-    def recent(
-        self, limit: int, dag_id: str | None = None, task_id: str | None = None
-    ) -> list[StoredAttempt]:
-        """The *limit* attempts recorded last, latest first."""
+    def recent(self, limit: int, wanted: AttemptFilter | None = None) -> list[StoredAttempt]:
+        """The *limit* attempts recorded last of those that are *wanted*, latest first."""
         from airflow_autoremed.history.queries import read_attempts
+        from airflow_autoremed.history.stored import AttemptFilter
 
-        return self._read(read_attempts.recent, limit, dag_id, task_id)
+        return self._read(read_attempts.recent, limit, wanted or AttemptFilter())
 
     def one(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[StoredAttempt]:
         """All tries of one task instance, oldest first."""

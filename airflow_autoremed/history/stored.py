@@ -79,6 +79,22 @@ class StoredDecision:
 
 
 @dataclass(frozen=True)
+class AttemptFilter:
+    """Which attempts are wanted; what is ``None`` is not asked for."""
+
+    dag_id: str | None = None
+    task_id: str | None = None
+    run_id: str | None = None
+    category: str | None = None
+    action: Action | None = None
+    """What was decided."""
+    failed: bool = False
+    """Only those that failed."""
+    since: datetime | None = None
+    """Recorded then or later."""
+
+
+@dataclass(frozen=True)
 class StoredAttempt:
     """All that is known of one attempt. A part that was never recorded is ``None`` or empty."""
 
@@ -87,6 +103,8 @@ class StoredAttempt:
     started_at: datetime | None = None
     patched: bool = False
     """Whether the attempt ran with a configuration other than the declared one."""
+    patch_key: str | None = None
+    """Of the patch that it ran with."""
     baseline: Conf = field(default_factory=dict)
     effective: Conf = field(default_factory=dict)
     action: Action | None = None

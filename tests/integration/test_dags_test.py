@@ -14,6 +14,7 @@ from airflow_autoremed.demo.cluster import SparkCluster
 from airflow_autoremed.demo.expected_outcomes import JUDGED
 from airflow_autoremed.demo.processes import Processes
 from airflow_autoremed.history import Store
+from airflow_autoremed.history.stored import AttemptFilter
 from airflow_autoremed.types import Action
 
 pytestmark = pytest.mark.integration
@@ -61,7 +62,9 @@ def judged(environment: dict[str, str]) -> str:
 def tries(environment: dict[str, str], task_id: str):
     store = Store(f"sqlite:///{environment['AIRFLOW_HOME']}/autoremed.db")
     try:
-        return sorted(store.recent(100, JUDGED, task_id), key=lambda row: row.attempt.try_number)
+        return sorted(
+            store.recent(100, AttemptFilter(JUDGED, task_id)), key=lambda row: row.attempt.try_number
+        )
     finally:
         store.close()
 

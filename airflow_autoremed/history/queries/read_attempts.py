@@ -10,7 +10,7 @@ from sqlalchemy.sql import Select
 
 from airflow_autoremed.history.attempt_records import AttemptStart
 from airflow_autoremed.history.db import encoding, row_keys, schema
-from airflow_autoremed.history.stored import OUT_OF_FORCE, StoredAttempt, StoredDecision
+from airflow_autoremed.history.stored import OUT_OF_FORCE, AttemptFilter, StoredAttempt, StoredDecision
 from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, PatchState, Scope
 
 _attempts, _decisions, _patches, _outcomes = (
@@ -30,6 +30,7 @@ _HISTORY = (
     _attempts.c.baseline,
     _attempts.c.effective,
     _attempts.c.patched,
+    _attempts.c.patch_key,
     _attempts.c.started_at,
     _attempts.c.interrupted_at,
     _attempts.c.source,
@@ -181,14 +182,20 @@ def outcome(connection: Connection, deployment: str, attempt: AttemptId) -> bool
     return None if found is None else bool(found)
 
 
-def recent(
-    connection: Connection, deployment: str, limit: int, dag_id: str | None, task_id: str | None
-) -> list[StoredAttempt]:
+def recent(connection: Connection, deployment: str, limit: int, wanted: AttemptFilter) -> list[StoredAttempt]:
     query = _history(deployment)
-    if dag_id is not None:
-        query = query.where(_attempts.c.dag_id == dag_id)
-    if task_id is not None:
-        query = query.where(_attempts.c.task_id == task_id)
+    for column, value in (
+        (_attempts.c.dag_id, wanted.dag_id),
+        (_attempts.c.task_id, wanted.task_id),
+        (_attempts.c.run_id, wanted.run_id),
+        (_decisions.c.category, wanted.category),
+        (_decisions.c.action, None if wanted.action is None else wanted.action.value),
+        (_outcomes.c.succeeded, False if wanted.failed else None),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(_attempts.c.recorded_at >= encoding.to_text(wanted.since))
     query = query.order_by(_attempts.c.recorded_at.desc(), _attempts.c.try_number.desc()).limit(limit)
     return [_row(row) for row in connection.execute(query)]
 
@@ -215,6 +222,7 @@ def _row(row: Row[Any]) -> StoredAttempt:
         operator=row.operator,
         started_at=encoding.to_moment(row.started_at),
         patched=bool(row.patched),
+        patch_key=row.patch_key,
         baseline=encoding.to_conf(row.baseline),
         effective=encoding.to_conf(row.effective),
         action=None if row.action is None else encoding.word(Action, row.action),

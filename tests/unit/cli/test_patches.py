@@ -79,7 +79,7 @@ def test_revoking_says_whom_it_reaches_and_whom_it_does_not(spark_submit, spark_
     said = run("revoke", patch["key"], "--why", "too large").stdout
 
     assert "Attempts that start from now on run as declared." in said
-    assert "Not reached, it runs with it now: shop.daily today try 2" in said
+    assert "Not reached, because it runs with the patch now: shop.daily today try 2" in said
 
 
 def test_an_unknown_key_says_where_to_look(promoted, run):

@@ -204,7 +204,7 @@ def test_only_a_retry_with_the_same_configuration_counts_as_a_plain_one() -> Non
 @pytest.fixture
 def few_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """No examples of rules, which make training take half a minute."""
-    monkeypatch.setattr("airflow_autoremed.cli.rules_suggest._rule_examples", lambda catalogue: [])
+    monkeypatch.setattr("airflow_autoremed.cli.rules_learn._rule_examples", lambda catalogue: [])
 
 
 def _labelled(path: Path, count: int) -> Path:

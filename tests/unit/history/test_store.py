@@ -18,6 +18,7 @@ from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
 from airflow_autoremed.history.db.upsert import put
+from airflow_autoremed.history.stored import AttemptFilter
 from airflow_autoremed.remediation import reasons
 from airflow_autoremed.types import (
     ANY,
@@ -235,9 +236,11 @@ def test_recent_is_latest_first_and_can_be_narrowed(store: Store) -> None:
         begin(store, replace(TRY_1, try_number=number))
     begin(store, replace(TRY_1, dag_id="other", task_id="elsewhere"))
 
-    assert [row.attempt.try_number for row in store.recent(2, dag_id="etl")] == [3, 2]
+    assert [row.attempt.try_number for row in store.recent(2, AttemptFilter(dag_id="etl"))] == [3, 2]
     assert [row.attempt.dag_id for row in store.recent(1)] == ["other"]
-    assert [row.attempt.task_id for row in store.recent(9, task_id="elsewhere")] == ["elsewhere"]
+    assert [row.attempt.task_id for row in store.recent(9, AttemptFilter(task_id="elsewhere"))] == [
+        "elsewhere"
+    ]
 
 
 def test_deployments_on_one_database_do_not_see_each_other(url: str) -> None:
