@@ -101,6 +101,15 @@ class EvidenceLine:
 
 
 @dataclass(frozen=True)
+class Link:
+    """One link of a failure chain."""
+
+    what: str
+    """What it is: ``exception``, ``caused by``, ``task lost``, ``executor lost``, ``verdict``, ..."""
+    line: EvidenceLine
+
+
+@dataclass(frozen=True)
 class Match:
     """A rule that matched, with where and what it captured."""
 
@@ -132,6 +141,10 @@ class Classification:
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Quantities the deciding lines state, e.g. ``{"needed": 1079001088}`` (bytes)."""
     runners_up: tuple[Match, ...] = ()
+    chain: tuple[Link, ...] = ()
+    """From what ended the run down to its root cause."""
+    unseen: tuple[str, ...] = ()
+    """What would tell more and was not at hand, each as a short phrase."""
 
 
 @dataclass(frozen=True)

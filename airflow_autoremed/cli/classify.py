@@ -80,6 +80,10 @@ def _as_json(path: Path, verdict: Classification, explain: bool) -> dict[str, An
         "lines": [{"number": line.number, "text": line.text} for line in verdict.lines],
     }
     if explain:
+        answer["chain"] = [
+            {"what": link.what, "number": link.line.number, "text": link.line.text} for link in verdict.chain
+        ]
+        answer["unseen"] = list(verdict.unseen)
         answer["runners_up"] = [
             {
                 "rule": match.rule,
@@ -133,6 +137,14 @@ def _explained(verdict: Classification) -> list[Text]:
         lines.append(Text(f"  sizes: {sizes}"))
     if verdict.reference:
         lines.append(Text(f"  reference: {verdict.reference}"))
+    for depth, link in enumerate(verdict.chain):
+        what = f"  {'because of' if depth else 'ended by  '} "
+        lines.append(
+            Text.assemble(
+                (what, "bold"), (f"{link.line.number:>5} ", "dim"), _around(Text(link.line.text), 0)
+            )
+        )
+    lines += [Text(f"  not seen: {phrase}") for phrase in verdict.unseen]
     for match in verdict.runners_up:
         lines.append(Text.assemble("  lost: ", (match.rule, "bold"), f" ({match.category}): {match.why_not}"))
         lines += [Text(f"  {line.number:>7} {line.text.strip()}", "dim") for line in match.lines[:1]]

@@ -154,6 +154,13 @@ def _details(row: StoredAttempt) -> Group:
                 )
             )
         parts += [safe_text(f"  line {line.number}: {line.text}", "dim") for line in row.lines]
+        parts += [
+            safe_text(
+                f"  {'because of' if depth else 'ended by  '} line {link.line.number}: {link.line.text}"
+            )
+            for depth, link in enumerate(row.chain)
+        ]
+        parts += [safe_text(f"  not seen  {phrase}") for phrase in row.unseen]
         parts += [Text.assemble("  ", line) for line in _decision(row)]
         parts.append(safe_text(f"  decided by {row.decided_by}, {shown_time(row.decided_at)} UTC"))
     if row.excerpt:
@@ -225,6 +232,16 @@ def _as_json(row: StoredAttempt) -> dict[str, Any]:
         "lines": [
             {"number": line.number, "text": line.text, "source": line.source.value} for line in row.lines
         ],
+        "chain": [
+            {
+                "what": link.what,
+                "number": link.line.number,
+                "text": link.line.text,
+                "source": link.line.source.value,
+            }
+            for link in row.chain
+        ],
+        "unseen": list(row.unseen),
         "template": row.template,
         "opinion": row.opinion,
         "excerpt": row.excerpt,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_autoremed.types import Action, AttemptId, Conf, EvidenceLine, Mode, Patch, PatchState
+from airflow_autoremed.types import Action, AttemptId, Conf, EvidenceLine, Link, Mode, Patch, PatchState
 
 OUT_OF_FORCE = (PatchState.EXPIRED, PatchState.REVOKED, PatchState.SUPERSEDED)
 """States of patches that no attempt may start with."""
@@ -119,6 +119,10 @@ class StoredAttempt:
     """Changed keys only: ``(declared value or None, value for the next try)``."""
     lines: tuple[EvidenceLine, ...] = ()
     """The deciding lines."""
+    chain: tuple[Link, ...] = ()
+    """The failure chain, from what ended the run down."""
+    unseen: tuple[str, ...] = ()
+    """What was not seen when it was decided."""
     template: str | None = None
     """Of an unclassified failure."""
     opinion: Mapping[str, Any] | None = None

@@ -6,14 +6,26 @@ characters). In shadow mode nothing happens, so everything is said in the condit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from airflow_autoremed.types import Action, Advice, Changes, Decision, EvidenceLine, Mode, Odds, Reason
+from airflow_autoremed.types import (
+    Action,
+    Advice,
+    Changes,
+    Classification,
+    Decision,
+    EvidenceLine,
+    Mode,
+    Odds,
+    Reason,
+)
 
 LONGEST_RETRY_REASON = 500
 """Characters of ``task_instance.retry_reason`` in Airflow 3.3."""
 NOT_SET = "(not set)"
+_MOST_LINKS = 6
+"""Links of a chain that are told of: the first two, and the last."""
 
 _OUTCOMES = {
     Action.REMEDIATE: ("retry with a better configuration", "would retry with a better configuration"),
@@ -79,6 +91,25 @@ def masked(reason: Reason, mask: Callable[[str], str], mask_value: Callable[[str
 def evidence(line: EvidenceLine, longest: int) -> str:
     """One line of evidence with where it stands."""
     return f"{line.source.value} line {line.number}: {line.text.strip()[:longest]}"
+
+
+def causes(cause: Classification, longest: int) -> Iterator[str]:
+    """What the failure is read from, a clause each: the failure chain, or the deciding lines where there is none.
+
+    The chain goes from what ended the run down to the line that decides, each link because of the next; then comes
+    what was not seen.
+    """
+    chain = [link.line for link in cause.chain]
+    places = {(line.source, line.number) for line in chain}
+    chain += [line for line in cause.lines[:1] if (line.source, line.number) not in places]
+    if len(chain) <= 1:
+        yield from (evidence(line, longest) for line in cause.lines or chain)
+    else:
+        if len(chain) > _MOST_LINKS:
+            chain = [*chain[:2], *chain[2 - _MOST_LINKS :]]
+        yield evidence(chain[0], longest)
+        yield from (f"because of {evidence(line, longest)}" for line in chain[1:])
+    yield from (f"not seen: {phrase}" for phrase in cause.unseen)
 
 
 def _advice(reason: Reason, category: str, action: Action, mode: Mode) -> str:

@@ -20,7 +20,6 @@ from airflow_autoremed.types import (
     AttemptId,
     Conf,
     Decision,
-    EvidenceLine,
     Patch,
     RecordedAttempt,
     TaskRecord,
@@ -308,12 +307,13 @@ def _masked(decision: Decision) -> Decision:
     from airflow_autoremed.remediation import reasons
 
     cause = decision.classification
-    lines = tuple(EvidenceLine(line.number, mask(line.text), line.source) for line in cause.lines)
+    lines = tuple(replace(line, text=mask(line.text)) for line in cause.lines)
+    chain = tuple(replace(link, line=replace(link.line, text=mask(link.line.text))) for link in cause.chain)
     return replace(
         decision,
         conf=_masked_conf(decision.conf),
         reason=reasons.masked(decision.reason, mask, _mask_value),
-        classification=replace(cause, lines=lines, runners_up=()),
+        classification=replace(cause, lines=lines, chain=chain, runners_up=()),
     )
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("airflow_autoremed")
 
-_MOST_LINES = 3
 _LONGEST_LINE = 300
 
 
@@ -23,8 +22,8 @@ def decided(attempt: AttemptId, decision: Decision, mode: Mode) -> None:
 
     cause = decision.classification
     log.info("[autoremed] Attempt %d failed: %s", attempt.try_number, cause.category)
-    for line in cause.lines[:_MOST_LINES]:
-        log.info("[autoremed]   %s", reasons.evidence(line, _LONGEST_LINE))
+    for clause in reasons.causes(cause, _LONGEST_LINE):
+        log.info("[autoremed]   %s", clause)
     label = "Decision" if mode is Mode.ACT else "Decision (shadow mode, nothing is changed)"
     outcome = reasons.outcome(decision.action, mode)
     log.info("[autoremed] %s: %s. %s", label, outcome, reasons.text(decision, mode))

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _ANSI = re.compile(rb"\x1b(?:\[[0-9;?:]{0,32}[ -/]?[@-~]|\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r") + b"\x7f"
 _JSON_LINE = re.compile(rb"^[^\n{]{0,200}(\{\s{0,8}\"[^\n]*\})\s{0,8}$", re.MULTILINE)
 
+_RELAYED = re.compile(
+    rb"^(?:\[\d{4}-\d\d-\d\d[T ,][^\]\n]{8,40}\] (?:\{[^}\n]{1,120}\} )?INFO ?- (?:\[[\w-]{1,63}\] )?"
+    rb"|\d{4}-\d\d-\d\dT[\d:.+Z-]{8,30} (?:std(?:out|err) [FP] |\[info {1,8}\] )"
+    rb"|[\w.-]{1,60}-\d{1,3} {1,30}\| )",
+    re.MULTILINE,
+)
+"""What Airflow, a container's runtime or Compose puts before each line of another program."""
+_LOOKED_AT = 4
+"""Lines at either end of a block that tell whether its lines are passed on: then nearly all of them are."""
+
 LONGEST_JSON = 1024 * 1024
 """A longer JSON line is matched as it stands."""
 _DEEPEST = 12
+_PASSED_ON = ("info", "debug")
+_OF_THE_PLACE = (
+    "filename",
+    "func_name",
+    "lineno",
+    "loc",
+    "module",
+    "task_instance_id",
+    "dag_id",
+    "run_id",
+    "task_id",
+)
+"""Where a record was written, and by which task."""
 _MOST_FRAMES = 200
 
 
@@ -26,8 +49,24 @@ def clean(block: bytes) -> bytes:
     return block
 
 
+def unwrap(block: bytes) -> bytes:
+    """``block`` without what a program that passes the lines of another on puts before them; lines stay lines.
+
+    Spark's own levels and stack traces read the same whether they come from spark-submit or out of a task's log.
+    """
+    start, end = 0, len(block)
+    for _ in range(_LOOKED_AT):
+        last = block.rfind(b"\n", 0, max(0, end - 1)) + 1
+        if _RELAYED.match(block, start) or _RELAYED.match(block, last):
+            return _RELAYED.sub(b"", block)
+        start, end = block.find(b"\n", start) + 1, last
+        if not start or not end:
+            break
+    return block
+
+
 def spread_json(block: bytes, continued: bool = False) -> tuple[bytes, list[int]] | None:
-    """Put the texts inside JSON log lines on lines of their own, below the line itself.
+    """Put the texts inside JSON lines on lines of their own: of a log record in its place, else below it.
 
     :param continued: the first line is the end of a longer one, and so no JSON.
     :return: the longer block and, per line of it, the index of the line of ``block`` that it comes from; or
@@ -41,9 +80,11 @@ def spread_json(block: bytes, continued: bool = False) -> tuple[bytes, list[int]
     origins: list[int] = []
     found = False
     for index, line in enumerate(block.split(b"\n")):
-        lines.append(line)
-        origins.append(index)
-        for text in () if continued and index == 0 else _texts_of(line):
+        record, texts = (False, ()) if continued and index == 0 else _texts_of(line)
+        if not record:
+            lines.append(line)
+            origins.append(index)
+        for text in texts:
             found = True
             for piece in text.split("\n"):
                 lines.append(piece.encode("utf-8", "replace"))
@@ -51,18 +92,30 @@ def spread_json(block: bytes, continued: bool = False) -> tuple[bytes, list[int]
     return (b"\n".join(lines), origins) if found else None
 
 
-def _texts_of(line: bytes) -> Iterator[str]:
+def _texts_of(line: bytes) -> tuple[bool, Iterable[str]]:
+    """Whether a line is a log record, and the texts inside it; none: it is no JSON."""
     if (b'{"' not in line and b'{ "' not in line) or len(line) > LONGEST_JSON:
-        return
+        return False, ()
     match = _JSON_LINE.match(line)
     if match is None:
-        return
+        return False, ()
     try:
         value = json.loads(match[1].decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return
-    if isinstance(value, dict):
-        yield from _record(value, 0)
+        return False, ()
+    if not isinstance(value, dict):
+        return False, ()
+    texts = list(_record(value, 0))
+    return bool(texts) and _is_record(value), texts
+
+
+def _is_record(value: dict[str, Any]) -> bool:
+    """Whether a JSON object is what a logger (Spark's, Airflow's) or a container's runtime writes."""
+    if isinstance(value.get("log"), str) and isinstance(value.get("stream"), str):
+        return True
+    return isinstance(value.get("level"), str) and any(
+        isinstance(value.get(key), str) for key in ("msg", "message", "event")
+    )
 
 
 def _record(record: dict[str, Any], depth: int) -> Iterator[str]:
@@ -70,18 +123,22 @@ def _record(record: dict[str, Any], depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         return
     level, logger = record.get("level"), record.get("logger")
-    if isinstance(level, str) and isinstance(
-        record.get("event"), str
-    ):  # Airflow's own; what it logs stays whole
-        yield f"{level.upper()} {logger or ''}"
     if isinstance(record.get("exc_type"), str) and isinstance(record.get("exc_value"), str):
+        yield "Traceback (most recent call last):"
         yield f"{record['exc_type']}: {record['exc_value']}"
     for key, value in record.items():
-        if key in ("level", "logger", "ts", "timestamp", "thread", "context"):
+        if key in ("level", "logger", "ts", "timestamp", "thread", "context", "stream"):
+            continue
+        if key in ("exc_type", "exc_value") and "exc_type" in record and "exc_value" in record:
             continue
         if isinstance(value, str):
             named = key in ("msg", "message") and isinstance(level, str)
-            yield f"{level} {logger or ''}: {value}" if named else value
+            # Airflow logs what it passes on as info; that stays as it was
+            named = named or (key == "event" and isinstance(level, str) and level.lower() not in _PASSED_ON)
+            if named:
+                yield f"{str(level).upper()} {logger or ''}: {value}"
+            elif not (isinstance(level, str) and key in _OF_THE_PLACE):
+                yield from _texts_of_text(value, depth)
         elif isinstance(value, dict):
             if isinstance(value.get("class"), str) and "msg" in value:
                 yield from _exception(value, depth)
@@ -93,6 +150,20 @@ def _record(record: dict[str, Any], depth: int) -> Iterator[str]:
                     yield item
                 elif isinstance(item, dict):
                     yield from _record(item, depth + 1)
+
+
+def _texts_of_text(text: str, depth: int) -> Iterator[str]:
+    """A text inside a record: a JSON line of its own, or as it stands."""
+    inner = text.rstrip("\n")
+    if depth < 2 and inner.startswith('{"') and "\n" not in inner:
+        try:
+            value = json.loads(inner)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict) and _is_record(value):
+            yield from _record(value, depth + 1)
+            return
+    yield inner
 
 
 def _exception(value: dict[str, Any], depth: int) -> Iterator[str]:

@@ -118,6 +118,17 @@ class Lines:
             region = self._last[_back(self._last, len(self._last), AROUND - count)[0] :] + region
         return region
 
+    def kept(self) -> Lines:
+        """What came before, for later."""
+        kept = Lines()
+        kept.number, kept._last, kept._head = self.number, self._last, self._head
+        return kept
+
+    def last(self) -> bytes:
+        """The end of the last line that was seen, without its line end; empty: none."""
+        end = len(self._last) - self._last.endswith(b"\n")
+        return self._last[self._last.rfind(b"\n", 0, end) + 1 : end]
+
     def remember(self, data: bytes, line_ends: int, continued: bool, cut: bool) -> None:
         """The block ``data`` has been looked at.
 
@@ -149,6 +160,8 @@ class Block:
         :param origins: per line of ``data`` the line of the log that it comes from; ``None``: the same.
         """
         self.data = data
+        self.moved = origins is not None
+        """Some lines stand for the same line of the log."""
         self._lines = lines
         self._origins = origins
         self._continued = continued
@@ -161,6 +174,10 @@ class Block:
         self._before_of = 0
         self._after: After | None = None
         self._after_of = 0
+
+    def kept(self) -> Block:
+        """The same for later, when the lines before it have moved on."""
+        return Block(self.data, self._lines.kept(), self._origins, self._continued, self._cut)
 
     def line_at(self, position: int) -> Line:
         """Start and end of the line at ``position``."""
@@ -212,6 +229,13 @@ class Block:
         if low == line_start and not (low == 0 and self._continued):
             return text, 0
         return "\u2026" + text, 1
+
+    def line_before(self, line_start: int) -> str:
+        """The line above the one at ``line_start``; empty: none."""
+        if line_start > 0:
+            end = line_start - 1
+            return _short(self.data[self.data.rfind(b"\n", 0, end) + 1 : end])
+        return _short(self._lines.last())
 
     def before(self, line_start: int) -> Before:
         """The lines before the line at ``line_start``."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from airflow_autoremed.failures.matching.cleaning import clean, spread_json
+from airflow_autoremed.failures.anatomy.events import EventLog, Reading
+from airflow_autoremed.failures.matching.cleaning import clean, spread_json, unwrap
 from airflow_autoremed.failures.matching.literal_engines import LARGE, fastest_engine
 from airflow_autoremed.failures.matching.log_blocks import (
     AROUND,
@@ -21,13 +23,12 @@ from airflow_autoremed.failures.matching.log_blocks import (
     Lines,
     Piece,
 )
-from airflow_autoremed.failures.matching.precedence import Found, decide
+from airflow_autoremed.failures.matching.precedence import Found, as_evidence, decide
 from airflow_autoremed.failures.rules import spark_conditions
 from airflow_autoremed.failures.rules.outcome_signs import Sign, SignKind
 from airflow_autoremed.failures.rules.quantities import parse_quantity
 from airflow_autoremed.failures.rules.rule import Condition, Rule
-from airflow_autoremed.redaction import mask_secrets
-from airflow_autoremed.types import Classification, EvidenceLine, Source
+from airflow_autoremed.types import Classification, Source
 
 if TYPE_CHECKING:
     from airflow_autoremed.failures.rules.catalogue import Catalogue
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 _LONGEST_EVIDENCE = 2000
 _MOST_MATCHES = 64
 """Matches of one rule that are looked at for sizes; more change nothing."""
+_LATE = 6
+"""Further matches of such a rule in a block that may be looked at after all ..."""
+_LATE_BLOCKS = 3
+"""... in the last blocks that have such: they may have ended the run."""
 _MOST_TRIES_PER_LINE = 16
 """Tries of one rule on a line longer than its window; from then on one for every quarter of a window."""
 _MOST_PENDING = 8
@@ -61,7 +66,17 @@ class _Pending:
 
     rule: int
     found: Found
+    reading: Reading
+    line: str
     lines_left: int
+
+
+@dataclass
+class _Late:
+    """Places in a block at which rules may match that have matched often enough."""
+
+    view: Block
+    places: dict[int, deque[tuple[Line, Hit, int]]]
 
 
 @dataclass
@@ -72,6 +87,7 @@ class _Text:
     cutter: Cutter
     lines: Lines = field(default_factory=Lines)
     pending: list[_Pending] = field(default_factory=list)
+    late: deque[_Late] = field(default_factory=lambda: deque(maxlen=_LATE_BLOCKS))
 
 
 class _Tries:
@@ -129,6 +145,10 @@ class LogMatcher:
         self._text_number = 0
         self._text: _Text | None = None
         self._left_out: set[int] = set()
+        self._events = EventLog()
+        self._assume_failed = assume_failed
+        self._readings: list[tuple[Reading, str]] = []
+        """What rules read in the block that is being searched, with the line."""
 
     # ------------------------------------------------------------------------------------------------ reading
 
@@ -155,13 +175,15 @@ class LogMatcher:
         if self._text is None:
             return
         self._text.cutter.end()
+        self._look_again(self._text)
+        self._events.end_text()
         self._text = None
         self._text_number += 1
 
     def classification(self) -> Classification:
         """The verdict on everything that was fed."""
         self.end_text()
-        return decide(self._rules, self._found, self._signs)
+        return decide(self._rules, self._found, self._signs, self._events, self._assume_failed)
 
     def matched(self) -> tuple[str, ...]:
         """Ids of all rules that matched, before the verdict."""
@@ -183,6 +205,9 @@ class LogMatcher:
             low = len(clean(piece.data[:OVERLAP])) // 2 - _SLACK
         if piece.cut:
             high -= len(clean(piece.data[-OVERLAP:])) // 2
+        if not piece.cut and not piece.continued:
+            data = unwrap(data)
+            high = len(data)
         spread = None if piece.cut else spread_json(data, piece.continued)
         data, origins = spread or (data, None)
         if spread is not None:
@@ -198,6 +223,8 @@ class LogMatcher:
         index = self._index
         tries = _Tries()
         line = (0, -1)
+        eventful: list[tuple[Line, int]] = []
+        late: dict[int, deque[tuple[Line, Hit, int]]] = {}
         for literal, start, end in index.hits(view.data):
             if not low <= start < high:
                 continue
@@ -206,6 +233,10 @@ class LogMatcher:
                 tries.clear()
             for target in index.targets[literal]:
                 if target in tries.done:
+                    continue
+                if target > index.conditions_from:
+                    tries.done.add(target)
+                    eventful.append((line, view.number(line[0])))
                     continue
                 if target == index.conditions_from:
                     if tries.may(target, line, start, spark_conditions.WINDOW):
@@ -218,7 +249,9 @@ class LogMatcher:
                 found = self._found.get(target)
                 if found is not None and found.count >= _MOST_MATCHES:
                     tries.done.add(target)  # nothing new but that it goes on
-                    found.last = (self._text_number, view.number(line[0]))
+                    number = view.number(line[0])
+                    found.last = (self._text_number, number)
+                    late.setdefault(target, deque(maxlen=_LATE)).append((line, (start, end), number))
                     continue
                 rule = self._catalogue.rules[target]
                 if (
@@ -230,8 +263,39 @@ class LogMatcher:
                     )
                 ):
                     tries.done.add(target)
+        if late:
+            text.late.append(_Late(view.kept(), late))
+        self._events.begin_block(view)
+        for place, number in eventful:
+            self._events.note(view, place, number, self._text_number, text.source)
+        if self._readings:
+            self._readings.sort(key=lambda pair: pair[0].number)
+            self._events.attach(self._readings, self._text_number, text.source)
+            self._readings = []
 
-    def _confirm(self, text: _Text, view: Block, target: int, rule: Rule, line: Line, hit: Hit) -> bool:
+    def _look_again(self, text: _Text) -> None:
+        """At the end of a text: the last matches of rules that had matched often enough."""
+        for late in text.late:
+            for target, places in late.places.items():
+                rule = self._catalogue.rules[target]
+                if target in self._left_out or (rule.source and not _allowed(rule.source, text.source)):
+                    continue
+                for place, hit, number in places:
+                    self._confirm(text, late.view, target, rule, place, hit, number)
+        for reading, line in self._readings:
+            self._events.attach_late(reading, line, self._text_number, text.source)
+        self._readings = []
+
+    def _confirm(
+        self,
+        text: _Text,
+        view: Block,
+        target: int,
+        rule: Rule,
+        line: Line,
+        hit: Hit,
+        number: int | None = None,
+    ) -> bool:
         """Run the pattern and the conditions of ``rule`` on a line that has one of its literals."""
         began = time.perf_counter()
         piece, position = view.window(line, hit, rule.window)
@@ -251,30 +315,31 @@ class LogMatcher:
         if match is None:
             self._charge(target, time.perf_counter() - began)
             return False
-        known = self._found.get(target)
-        number = view.number(line[0])
-        if known is not None:
-            found = Found((), {}, (self._text_number, number))
-        else:
-            evidence = [_evidence(piece, position, match.start(), match.end(), number, text.source)]
-            if near is not None:
-                distance, other = near
-                evidence.append(_evidence(other, 0, 0, 0, max(1, number - distance), text.source))
-            found = Found(tuple(evidence), {}, (self._text_number, number))
+        number = view.number(line[0]) if number is None else number
+        raw = [(number, _around(piece, position, match.start(), match.end()))]
+        if near is not None:
+            distance, other = near
+            raw.append((max(1, number - distance), other.strip()))
+        found = Found((), {}, (self._text_number, number))
+        if target not in self._found:
+            found.lines = as_evidence(raw, text.source)
         if rule.only_if_failed:
             found.bare = not _LEVEL.regex.search(piece) and view.before(line[0]).find(_LEVEL) is None
         if rule.sizes:
             found.sizes = _sizes(rule, match)
+        reading = Reading(target, number, tuple(raw), found.sizes)
         if rule.followed is None:
             self._keep(target, found)
+            self._readings.append((reading, piece[position:]))
             return True
         after = view.after(line[1])
         if after.find(rule.followed, AROUND):
             self._keep(target, found)
+            self._readings.append((reading, piece[position:]))
             return True
         left = AROUND - after.count
         if left > 0 and sum(waiting.rule == target for waiting in text.pending) < _MOST_PENDING:
-            text.pending.append(_Pending(target, found, left))
+            text.pending.append(_Pending(target, found, reading, piece[position:], left))
         return False
 
     def _settle(self, text: _Text, view: Block) -> None:
@@ -288,8 +353,9 @@ class LogMatcher:
             assert followed is not None
             if first.find(followed, waiting.lines_left):
                 self._keep(waiting.rule, waiting.found)
+                self._events.attach_late(waiting.reading, waiting.line, self._text_number, text.source)
             elif waiting.lines_left > first.count:
-                still.append(_Pending(waiting.rule, waiting.found, waiting.lines_left - first.count))
+                still.append(replace(waiting, lines_left=waiting.lines_left - first.count))
         text.pending = still
 
     def _keep(self, target: int, found: Found) -> None:
@@ -356,8 +422,8 @@ class LogMatcher:
         if known is not None and known.count >= _MOST_MATCHES:
             known.last = (self._text_number, number)
             return
-        evidence = () if known else (_evidence(*piece, *hit, number, text.source),)
-        found = Found(evidence, {}, (self._text_number, number))
+        raw = [(number, _around(*piece, *hit))]
+        found = Found(() if known else as_evidence(raw, text.source), {}, (self._text_number, number))
         # A condition is what an exception is called, not what became of it. Logged below the level of an error, or
         # in the stack trace of a warning, or printed by the job without its class, it is taken for a trouble that
         # the application got over, unless the log shows otherwise.
@@ -368,6 +434,7 @@ class LogMatcher:
             level = _LEVEL.regex.search(above[1]) if above else None
         found.bare = level is None or level[0] in _FATAL or (thrown and not own and level[0] in _QUIET)
         self._keep(target, found)
+        self._readings.append((Reading(target, number, tuple(raw), {}), piece[0][piece[1] :]))
 
     def _charge(self, target: int, seconds: float) -> None:
         """A safety net under the lint: what matches nothing and takes long is left out."""
@@ -407,12 +474,11 @@ def _sizes(rule: Rule, match: re.Match[str]) -> dict[str, int]:
     return sizes
 
 
-def _evidence(
-    line: str, offset: int, start: int, end: int, number: int, source: Source | None
-) -> EvidenceLine:
+def _around(line: str, offset: int, start: int, end: int) -> str:
+    """The line, or of a long one the surroundings of what matched."""
     text = line[offset:].strip()
     if len(text) > _LONGEST_EVIDENCE:
         middle = (start + end) // 2
         low = max(offset, min(start, middle - _LONGEST_EVIDENCE // 2))
         text = line[low : low + _LONGEST_EVIDENCE].strip()
-    return EvidenceLine(number, mask_secrets(text), source or Source.DRIVER_LOG)
+    return text

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from airflow_autoremed.failures.anatomy.chain import CAUSE, Chain, find_chain, links, unseen
+from airflow_autoremed.failures.anatomy.events import ENDS, Event, EventLog, What
 from airflow_autoremed.failures.rules.outcome_signs import SignKind
 from airflow_autoremed.failures.rules.rule import Rule
+from airflow_autoremed.redaction import mask_secrets
 from airflow_autoremed.taxonomy import CATEGORIES
-from airflow_autoremed.types import UNKNOWN, Classification, EvidenceLine, Match
+from airflow_autoremed.types import (
+    UNKNOWN,
+    Classification,
+    EvidenceLine,
+    Link,
+    Match,
+    Restartable,
+    Source,
+)
 
 Position = tuple[int, int]
 """Number of the text, number of the line."""
@@ -51,28 +62,38 @@ class Found:
 
 
 def decide(
-    rules: Sequence[Rule], found: Mapping[int, Found], signs: Mapping[SignKind, Position]
+    rules: Sequence[Rule],
+    found: Mapping[int, Found],
+    signs: Mapping[SignKind, Position],
+    log: EventLog,
+    failed_anyway: bool = False,
 ) -> Classification:
-    """The verdict: the highest rank, then the order of the catalogue, then the first line.
+    """The verdict: of the rules that read an event on the failure chain the highest rank, then the order of the
+    catalogue, then the first line.
 
     :param rules: the catalogue in its order.
-    :param found: index into ``rules`` to where it matched.
+    :param found: index into ``rules`` to where it matched anywhere.
     :param signs: the last place of each kind of sign.
+    :param log: the events, with what each rule reads in them.
+    :param failed_anyway: the application is known to have failed, whatever the log says.
     """
-    winner: int | None = None
+    chain = find_chain(log, lambda event: _rank_of(event, rules), signs.get(SignKind.WENT_ON), failed_anyway)
+    winner, pool = _winner(rules, found, chain, signs)
+    where = _read_in(pool, rules).get(winner) if winner is not None else None
     runners_up: list[Match] = []
     for index in sorted(found, key=lambda index: _order(rules[index], index)):
-        why_not = _disqualified(rules[index], found[index], signs)
-        if winner is None and not why_not:
-            winner = index
-            continue
-        if not why_not and winner is not None:
-            why_not = _outranked(rules[index], rules[winner])
-        runners_up.append(_match(rules[index], found[index], why_not))
+        if index != winner:
+            lost = _why_not(index, winner, rules, found[index], pool, chain, signs)
+            runners_up.append(_match(rules[index], found[index], lost))
     runners = tuple(runners_up[:_MOST_RUNNERS_UP])
-    if winner is None:
-        return unknown(runners)
-    rule, where = rules[winner], found[winner]
+    if winner is None or where is None:
+        return replace(
+            unknown(runners),
+            chain=masked(links(chain, (), None)),
+            unseen=unseen(chain, log, chain.ended[-1] if chain.ended else None),
+        )
+    rule = rules[winner]
+    decided_by = next(event for event in pool if any(each.target == winner for each in event.readings))
     category = CATEGORIES[rule.category]
     return Classification(
         category=rule.category,
@@ -85,7 +106,86 @@ def decide(
         reference=rule.reference,
         sizes=where.sizes,
         runners_up=runners,
+        chain=masked(links(chain, pool, decided_by)),
+        unseen=unseen(chain, log, decided_by),
     )
+
+
+def as_evidence(raw: Iterable[tuple[int, str]], source: Source | None) -> tuple[EvidenceLine, ...]:
+    """Numbers and texts of lines as evidence, without secrets."""
+    return tuple(
+        EvidenceLine(number, mask_secrets(text), source or Source.DRIVER_LOG) for number, text in raw
+    )
+
+
+def masked(chain: Iterable[Link]) -> tuple[Link, ...]:
+    """The links without secrets."""
+    return tuple(replace(link, line=replace(link.line, text=mask_secrets(link.line.text))) for link in chain)
+
+
+def _winner(
+    rules: Sequence[Rule],
+    found: Mapping[int, Found],
+    chain: Chain,
+    signs: Mapping[SignKind, Position],
+) -> tuple[int | None, tuple[Event, ...]]:
+    """The rule that decides and the events that it was chosen in: the surest in which a rule names a cause."""
+    best: tuple[int | None, tuple[Event, ...]] = (None, chain.on_it)
+    for pool in chain.pools:
+        read = _read_in(pool, rules)
+        weak = any(event.what is What.WARNING for event in pool)
+        if best[0] is not None and (weak or chain.explained):
+            break  # what was said louder counts, however vague; and what ended the run counts most
+        beyond = bool(chain.ended) and (weak or (chain.explained and pool is not chain.on_it))
+        for index in sorted(read, key=lambda index: _order(rules[index], index)):
+            rule = rules[index]
+            if _succeeded(read[index], signs) or (beyond and _stops(rule)):
+                continue
+            if rule.only_if_failed and not _has_failed(rule, pool, chain, found[index], signs):
+                continue
+            if best[0] is None:
+                best = (index, pool)
+            if _precision(rule) >= CAUSE:
+                return index, pool
+            break
+    return best
+
+
+def _has_failed(
+    rule: Rule, pool: Iterable[Event], chain: Chain, found: Found, signs: Mapping[SignKind, Position]
+) -> bool:
+    """Whether the log shows that the application failed, so that a rule counts which is read in healthy logs too."""
+    if found.bare or SignKind.FAILED in signs or SignKind.SEEMS_FAILED in signs:
+        return True
+    if rule.rank < LAST_RESORT:
+        return any(event.framed and event.what in ENDS for event in pool)
+    return bool(chain.ended)
+
+
+def _read_in(pool: Iterable[Event], rules: Sequence[Rule]) -> dict[int, Found]:
+    """What rules read in the events of a pool."""
+    found: dict[int, Found] = {}
+    for event in pool:
+        for reading in event.readings:
+            place = (event.text, reading.number)
+            bare = event.what is not What.WARNING
+            one = Found(as_evidence(reading.lines, event.source), reading.sizes, place, bare=bare)
+            known = found.get(reading.target)
+            found[reading.target] = one if known is None else known.joined(one)
+    return found
+
+
+def _rank_of(event: Event, rules: Sequence[Rule]) -> int:
+    return max((_precision(rules[reading.target]) for reading in event.readings), default=0)
+
+
+def _precision(rule: Rule) -> int:
+    """The rank; a user's rule is as precise as it gets."""
+    return 99 if rule.users and rule.rank >= LAST_RESORT else rule.rank
+
+
+def _stops(rule: Rule) -> bool:
+    return (rule.restartable or CATEGORIES[rule.category].usual_restartable) is Restartable.NO
 
 
 def unknown(runners_up: tuple[Match, ...] = ()) -> Classification:
@@ -103,24 +203,44 @@ def _match(rule: Rule, found: Found, why_not: str) -> Match:
     return Match(rule.id, rule.category, rule.rank, found.lines[:_MOST_LINES], found.sizes, why_not)
 
 
-def _disqualified(rule: Rule, found: Found, signs: Mapping[SignKind, Position]) -> str:
+def _succeeded(found: Found, signs: Mapping[SignKind, Position]) -> str:
     failed = signs.get(SignKind.FAILED)
-    seems_failed = signs.get(SignKind.SEEMS_FAILED)
     succeeded = signs.get(SignKind.SUCCEEDED)
-    went_on = signs.get(SignKind.WENT_ON)
     if succeeded is not None and (failed is None or failed < succeeded) and found.last < succeeded:
         return f"the application succeeded after it (line {succeeded[1]})"
-    over = max(found.last, seems_failed or found.last)
-    if failed is None and went_on is not None and over < went_on:
-        return f"nothing failed, and a job finished after it (line {went_on[1]})"
-    if rule.only_if_failed and failed is None and seems_failed is None and not found.bare:
-        return "counts only where the log also shows that the application failed"
     return ""
+
+
+def _why_not(
+    index: int,
+    winner: int | None,
+    rules: Sequence[Rule],
+    found: Found,
+    pool: Iterable[Event],
+    chain: Chain,
+    signs: Mapping[SignKind, Position],
+) -> str:
+    """Why a rule that matched does not decide."""
+    succeeded = _succeeded(found, signs)
+    if succeeded:
+        return succeeded
+    if winner is not None and any(each.target == index for event in pool for each in event.readings):
+        return _outranked(rules[index], rules[winner])
+    went_on = signs.get(SignKind.WENT_ON)
+    if went_on is not None and found.last < went_on:
+        return f"the application got over it: a job finished after it (line {went_on[1]})"
+    if chain.ended:
+        return f"not on the chain of what ended the run (line {chain.ended[0].first})"
+    if winner is not None:
+        return _outranked(rules[index], rules[winner])
+    return "counts only where the log also shows that the application failed"
 
 
 def _outranked(rule: Rule, winner: Rule) -> str:
     if winner.users and winner.rank >= LAST_RESORT and not rule.users:
         return f"the rule {winner.id} of your own comes first"
+    if rule.rank > winner.rank:
+        return f"{winner.id} is nearer to what ended the run"
     if rule.rank < winner.rank:
         return f"rank {rule.rank} is below the {winner.rank} of {winner.id}"
     return f"of the same rank {rule.rank} as {winner.id}, but later in the catalogue"

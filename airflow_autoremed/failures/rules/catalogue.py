@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from airflow_autoremed.failures.anatomy import events
 from airflow_autoremed.failures.matching.literal_engines import Engine, make_engine
 from airflow_autoremed.failures.rules import spark_conditions
 from airflow_autoremed.failures.rules.outcome_signs import Sign, make_signs
@@ -24,7 +25,8 @@ class Index:
     signs_from: int
     signs: tuple[Sign, ...]
     conditions_from: int
-    """The number that stands for a place where one of Spark's own error conditions may be named."""
+    """The number that stands for a place where one of Spark's own error conditions may be named; the one after it
+    stands for a line at which an event may begin."""
     longest: int
     """Bytes of the longest literal."""
 
@@ -98,6 +100,9 @@ class Catalogue:
         wanted = [*(rule.literals for rule in self.rules), *(sign.literals for sign in self.signs)]
         if self.conditions:
             wanted.append(spark_conditions.literals())
+        else:
+            wanted.append(())
+        wanted.append(events.LITERALS)
         for number, literals in enumerate(wanted):
             for literal in literals:
                 targets.setdefault(literal.encode("utf-8"), []).append(number)

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from airflow_autoremed.errors import StoreError
-from airflow_autoremed.types import Conf, EvidenceLine, Patch, Scope, Source
+from airflow_autoremed.types import Classification, Conf, EvidenceLine, Link, Patch, Scope, Source
 
 E = TypeVar("E", bound=Enum)
 
@@ -19,7 +19,9 @@ MAX_JSON = 64 * 1024 - 1
 """Bytes of JSON in one column: what fits MySQL's TEXT, whose length is counted in two bytes."""
 MAX_NAME = 250
 _MAX_LINE = 2 * 1024
-_MAX_LINES = 20
+_MAX_LINES = 12
+_MAX_LINKS = 16
+_UNSEEN = "unseen"
 _CUT = " ..."
 
 
@@ -76,13 +78,22 @@ def conf_to_json(conf: Conf) -> str:
     return text
 
 
-def lines_to_json(lines: tuple[EvidenceLine, ...]) -> str:
+def cause_to_json(cause: Classification) -> str:
+    """The lines that decided, and the failure chain: its links are lines that say ``what`` they are.
+
+    What was not seen is a line of its own kind, so that a reader which knows no chains sees nothing but lines.
+    """
+    links = [*cause.chain, *(Link(_UNSEEN, EvidenceLine(0, phrase)) for phrase in cause.unseen)]
     return to_json(
         [
-            {"number": line.number, "text": clip(line.text, _MAX_LINE), "source": line.source.value}
-            for line in lines[:_MAX_LINES]
+            *(_plain_line(line) for line in cause.lines[:_MAX_LINES]),
+            *({**_plain_line(link.line), "what": link.what} for link in links[:_MAX_LINKS]),
         ]
     )
+
+
+def _plain_line(line: EvidenceLine) -> dict[str, Any]:
+    return {"number": line.number, "text": clip(line.text, _MAX_LINE), "source": line.source.value}
 
 
 def to_json(value: Any) -> str:
@@ -114,10 +125,28 @@ def to_changes(text: str | None) -> dict[str, tuple[str | None, str]]:
 
 
 def to_lines(text: str | None) -> tuple[EvidenceLine, ...]:
+    """The lines that decided."""
+    return tuple(line for what, line in _to_links(text) if not what)
+
+
+def to_chain(text: str | None) -> tuple[Link, ...]:
+    """The failure chain; empty for decisions of before there were any."""
+    return tuple(Link(what, line) for what, line in _to_links(text) if what not in ("", _UNSEEN))
+
+
+def to_unseen(text: str | None) -> tuple[str, ...]:
+    """What was not seen when it was decided."""
+    return tuple(line.text for what, line in _to_links(text) if what == _UNSEEN)
+
+
+def _to_links(text: str | None) -> list[tuple[str, EvidenceLine]]:
     found = _load(text, list) if text is not None else []
     try:
-        return tuple(EvidenceLine(line["number"], line["text"], Source(line["source"])) for line in found)
-    except (TypeError, ValueError, KeyError):
+        return [
+            (str(line.get("what", "")), EvidenceLine(line["number"], line["text"], Source(line["source"])))
+            for line in found
+        ]
+    except (TypeError, ValueError, KeyError, AttributeError):
         raise StoreError("the lines that decided are unreadable in it") from None
 
 

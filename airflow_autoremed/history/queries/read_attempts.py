@@ -234,6 +234,8 @@ def _row(row: Row[Any]) -> StoredAttempt:
         decided_at=encoding.to_moment(row.decided_at),
         changes=encoding.to_changes(row.changes),
         lines=encoding.to_lines(row.lines),
+        chain=encoding.to_chain(row.lines),
+        unseen=encoding.to_unseen(row.lines),
         template=row.template,
         opinion=encoding.to_object(row.opinion),
         excerpt=row.excerpt or "",

@@ -109,7 +109,7 @@ def _decision(
             "memory_configuration": cause.memory_configuration,
             "reason": encoding.clip(made.reason, encoding.MAX_REASON),
             "decided_by": encoding.clip(decided.decided_by, 64),
-            "lines": encoding.lines_to_json(cause.lines),
+            "lines": encoding.cause_to_json(cause),
             "conf": encoding.conf_to_json(decided.conf),
             "changes": encoding.to_json({name: list(pair) for name, pair in decided.changes.items()}),
             "excerpt": encoding.clip_around(made.excerpt, encoding.MAX_EXCERPT),

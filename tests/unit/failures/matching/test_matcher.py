@@ -171,7 +171,9 @@ def test_trouble_that_the_application_got_over_is_not_its_failure():
         HEAP + "\n24/05/01 10:02:00 INFO DAGScheduler: Job 0 finished: count at report.py:3, took 90.1 s\n"
     )
     assert verdict(recovered).category == "unknown"
-    assert verdict(recovered + ABORTED).category == "executor_oom_heap"
+    later = verdict(recovered + ABORTED)
+    assert later.category == "unknown"
+    assert any("got over it" in match.why_not for match in later.runners_up)
 
 
 def test_a_final_success_outweighs_an_error_on_the_way():
@@ -189,8 +191,14 @@ def test_a_rule_that_needs_a_failed_application_waits_for_a_sign_of_it():
     quiet = "24/05/01 10:00:00 WARN Hay: needle in the hay\n"
     assert run(catalogue, quiet).category == "unknown"
     assert run(catalogue, "24/05/01 10:00:00 WARN Hay: see below\nneedle in the hay").category == "unknown"
-    assert run(catalogue, quiet + ABORTED).category == "user_code_error"
     assert run(catalogue, quiet, assume_failed=True).category == "user_code_error"
+
+
+def test_a_warning_explains_a_failure_that_nothing_else_explains_but_never_stops_its_retries():
+    quiet = "24/05/01 10:00:00 WARN Hay: needle in the hay\n"
+    catalogue = one_rule(only_if_failed=True, restartable="as_is")
+    assert run(catalogue, quiet + ABORTED).category == "user_code_error"
+    assert run(one_rule(only_if_failed=True), quiet + ABORTED).category == "unknown"
 
 
 def test_a_report_without_a_log_level_in_sight_is_a_sign_of_failure_itself():
@@ -400,7 +408,7 @@ def test_memory_stays_bounded_when_every_line_matches():
     found = matcher.classification()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert found.lines[0].number == 1
+    assert found.lines[0].text == HEAP
     assert peak < 16 * 1024 * 1024
 
 

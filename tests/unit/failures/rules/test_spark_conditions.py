@@ -384,9 +384,11 @@ def test_an_exception_below_the_last_line_of_the_log_counts_without_a_traceback(
     assert verdict(text).rule == "spark-condition-cannot-update-field-map-type"
 
 
-def test_the_same_warning_counts_where_the_application_failed():
-    text = WARNED + "26/11/24 10:00:05 INFO ApplicationMaster: Final app status: FAILED, exitCode: 15\n"
-    assert verdict(text).rule == "spark-condition-cannot-update-field-map-type"
+def test_a_failed_application_is_not_stopped_for_what_was_only_warned_of():
+    failed = "26/11/24 10:00:05 INFO ApplicationMaster: Final app status: FAILED, exitCode: 15\n"
+    assert verdict(WARNED + failed).rule != "spark-condition-cannot-update-field-map-type"
+    logged = WARNED.replace("WARN", "ERROR")
+    assert verdict(logged + failed).rule == "spark-condition-cannot-update-field-map-type"
 
 
 @pytest.mark.parametrize(
