@@ -642,4 +642,6 @@ class Insight:
 class Predictor(Protocol):
     """Anything that answers a :class:`Question`."""
 
-    def predict(self, question: Question) -> Prediction: ...
+    def predict(self, question: Question) -> Prediction:
+        """The answer to *question*."""
+        ...

@@ -1,1 +1,3 @@
+"""The glue to Airflow: opting in, one attempt's life, options."""
+
 from __future__ import annotations

@@ -1,1 +1,3 @@
+"""The ``autoremed`` command."""
+
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The script for ``spark-submit``::
+"""The script for ``spark-submit``.
+
+::
 
     spark-submit submit.py metrics  --out s3a://bucket/metrics  s3a://bucket/spark-logs ...
     spark-submit submit.py examples --out s3a://bucket/examples s3a://bucket/export

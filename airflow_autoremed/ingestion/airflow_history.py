@@ -71,6 +71,7 @@ class Api:
 
     @property
     def root(self) -> str:
+        """Where the API begins."""
         return f"/api/v{self.version}"
 
 

@@ -42,6 +42,7 @@ class Head(Protocol):
 
 
 def shape_of(along: Along) -> tuple[int, ...]:
+    """How many values each axis has."""
     return tuple(len(values) for _, values in along)
 
 
@@ -57,6 +58,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, rows: NDArray[np.float32]) -> Scaling:
+        """The scaling of *rows*."""
         with np.errstate(invalid="ignore"):
             known = np.isfinite(rows)
             count = np.maximum(known.sum(axis=0), 1)
@@ -69,6 +71,7 @@ class Scaling:
 
     @property
     def width(self) -> int:
+        """How many columns there are."""
         return len(self.mean) + len(self.gaps)
 
     def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,9 +107,11 @@ class Linear:
     offset: float
 
     def rows(self, rows: NDArray[np.float32]) -> Array:
+        """The answer for each of *rows*."""
         return self.scaling.apply(rows).astype(np.float64) @ self.weights + self.offset
 
     def lattice(self, row: NDArray[np.float32], along: Along) -> Array:
+        """The answer for *row* with each combination of the values in *along*."""
         base, moves = self.scaling.apply_along(row, along)
         result = np.full(shape_of(along), float(base.astype(np.float64) @ self.weights) + self.offset)
         for axis, (columns, added) in enumerate(moves):
@@ -126,9 +131,11 @@ class Perceptron:
     """Whether the output is a probability, to be given as its logit."""
 
     def rows(self, rows: NDArray[np.float32]) -> Array:
+        """The answer for each of *rows*."""
         return self._after_first(self.scaling.apply(rows) @ self.weights[0] + self.offsets[0])
 
     def lattice(self, row: NDArray[np.float32], along: Along) -> Array:
+        """The answer for *row* with each combination of the values in *along*."""
         base, moves = self.scaling.apply_along(row, along)
         first = np.ascontiguousarray(base @ self.weights[0] + self.offsets[0])
         total = first.reshape((1,) * len(along) + first.shape)
@@ -168,6 +175,7 @@ class Trees:
     offset: float
 
     def rows(self, rows: NDArray[np.float32]) -> Array:
+        """The answer for each of *rows*."""
         result = np.full(len(rows), self.offset)
         everyone = np.arange(len(rows))
         for root in self.roots:
@@ -185,6 +193,7 @@ class Trees:
         return result
 
     def lattice(self, row: NDArray[np.float32], along: Along) -> Array:
+        """The answer for *row* with each combination of the values in *along*."""
         shape = shape_of(along)
         axis_of: dict[int, tuple[int, NDArray[np.float32]]] = {}
         for axis, (columns, values) in enumerate(along):
@@ -254,9 +263,11 @@ class Constant:
     value: float
 
     def rows(self, rows: NDArray[np.float32]) -> Array:
+        """The answer for each of *rows*."""
         return np.full(len(rows), self.value)
 
     def lattice(self, row: NDArray[np.float32], along: Along) -> Array:
+        """The answer for *row* with each combination of the values in *along*."""
         return np.full(shape_of(along), self.value)
 
 

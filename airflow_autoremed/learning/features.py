@@ -126,6 +126,7 @@ class TaskMemory:
 
     @classmethod
     def of(cls, past: Iterable[RecordedAttempt]) -> TaskMemory:
+        """What is known of a task from its *past* attempts."""
         memory = cls()
         for record in past:
             memory.add(record)

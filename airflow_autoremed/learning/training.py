@@ -145,6 +145,8 @@ def calibrate(raw: NDArray[np.float64], failed: NDArray[np.bool_]) -> tuple[floa
 
 @dataclass(frozen=True)
 class Heads:
+    """The two answers of a model: P(fail), and how long the attempt takes."""
+
     fails: Head | None = None
     duration: Head | None = None
 

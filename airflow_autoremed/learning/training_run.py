@@ -43,6 +43,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
+        """Whether every audit passed."""
         return all(each.passed for each in self.audits)
 
 

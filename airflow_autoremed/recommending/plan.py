@@ -42,6 +42,7 @@ class Plan:
         history: Sequence[PastAttempt],
         limits: Limits,
     ) -> Plan:
+        """A plan that changes nothing yet."""
         earlier = [past.conf for past in history if not past.succeeded and past.category == cause.category]
         plan = cls(cause, baseline, effective, limits, (effective, *earlier), conf=dict(effective))
         for key in sorted(effective.keys() & PATCHABLE.keys()):
@@ -56,10 +57,12 @@ class Plan:
 
     @property
     def changed(self) -> bool:
+        """Whether it changes anything."""
         return self.conf != dict(self.effective)
 
     @property
     def shortage_text(self) -> str:
+        """Why nothing fits, in words."""
         return self.shortage.text if self.shortage is not None else "it does not fit"
 
     def declared(self, key: str) -> float | None:

@@ -61,9 +61,11 @@ class NoBooks:
     """A caller that knows of no other attempt: nothing is paused, everything is granted."""
 
     def outcomes(self, wanted: Sequence[Recent]) -> Sequence[Sequence[Outcome]] | None:
+        """Nothing is known."""
         return None
 
     def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        """Everything is granted."""
         return None
 
 

@@ -38,7 +38,9 @@ Evidence = Iterable[tuple[Source, str]]
 class Tap(Protocol):
     """What was kept of the attempt's log while it streamed (:class:`airflow_autoremed.failures.matching.log_tap.LogTap`)."""
 
-    def classify(self, more: Evidence) -> Classification: ...
+    def classify(self, more: Evidence) -> Classification:
+        """What the log and *more* name as the cause."""
+        ...
 
 
 Ask = Callable[[Classification], Insight | None]

@@ -87,8 +87,8 @@ def gib_seconds(conf: Conf, duration_s: float) -> float:
 
 
 def cores(conf: Conf, role: Role) -> int:
-    """Cores of one container, 1 unless declared. (A standalone cluster gives an executor all cores of its worker
-    then, which the configuration does not say.)"""
+    """Cores of one container, 1 unless declared: a standalone cluster then gives an executor all cores of its worker,
+    which the configuration does not say."""
     if role == "executor":
         return max(1, int(value(conf, "spark.executor.cores") or 1))
     text = (conf.get("spark.driver.cores") or "").strip()

@@ -1,0 +1,1 @@
+"""One attempt's life in the worker."""

@@ -16,10 +16,12 @@ class StoreBooks:
     """:class:`~airflow_autoremed.remediation.gates.Books` from the store."""
 
     def outcomes(self, wanted: Sequence[Recent]) -> Sequence[Sequence[Outcome]] | None:
+        """How the latest remediated attempts of each of *wanted* ended; ``None`` where the store cannot say."""
         questions = [OutcomesOf(each.most, each.dag_id, each.task_id, each.category) for each in wanted]
         return HistoryClient.current().remediated_outcomes(questions)
 
     def grant(self, attempt: AttemptId, extra_bytes: int) -> str | None:
+        """Reserve memory for *attempt*; why not, where it is refused."""
         return HistoryClient.current().grant(attempt, extra_bytes)
 
 

@@ -328,6 +328,7 @@ def _mask_value(key: str, value: str) -> str:
 
 
 def mask(value: Any) -> str:
+    """*value* as text, with every secret masked that Airflow or we know of."""
     from airflow_autoremed.airflow.compat import redact
     from airflow_autoremed.redaction import mask_secrets
 

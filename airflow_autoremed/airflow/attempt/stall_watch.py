@@ -41,8 +41,7 @@ class StallWatch:
         conf: Conf | None = None,
         largest_container: int | None = None,
     ) -> None:
-        """
-        :param detector: is fed with the lines of the attempt by somebody else.
+        """:param detector: is fed with the lines of the attempt by somebody else.
         :param timeout_s: seconds of waiting without progress after which the attempt is ended.
         :param kill: ends it; ``None``: say what would be done, and do nothing (mode ``shadow``).
         :param on_stall: gets the line that names the cause, before the attempt is ended; for the log tap.

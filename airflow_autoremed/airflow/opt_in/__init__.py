@@ -1,0 +1,1 @@
+"""What Dag files import: every way to opt a task in."""

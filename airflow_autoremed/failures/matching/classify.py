@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Readable(Protocol):
     """An open binary stream."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At most *size* bytes; none at the end."""
+        ...
 
 
 _GZIP = b"\x1f\x8b"

@@ -43,9 +43,7 @@ class Cutter:
     """Makes pieces of data that comes in chunks of any size. However it is cut, the same lines come out."""
 
     def __init__(self, look: Callable[[Piece], None]) -> None:
-        """
-        :param look: called with every piece, in order.
-        """
+        """:param look: called with every piece, in order."""
         self._look = look
         self._held: list[bytes] = []
         self._size = 0
@@ -155,8 +153,7 @@ class Block:
         continued: bool = False,
         cut: bool = False,
     ) -> None:
-        """
-        :param lines: what came before.
+        """:param lines: what came before.
         :param origins: per line of ``data`` the line of the log that it comes from; ``None``: the same.
         """
         self.data = data

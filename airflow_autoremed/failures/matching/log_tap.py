@@ -33,9 +33,7 @@ class LogTap:
     """
 
     def __init__(self, load: Callable[[], Catalogue]) -> None:
-        """
-        :param load: makes the catalogue; called once, when there is enough to look at or a verdict is asked for.
-        """
+        """:param load: makes the catalogue; called once, when there is enough to look at or a verdict is asked for."""
         self._load = load
         self._lock = threading.Lock()
         self._held: list[str] = []

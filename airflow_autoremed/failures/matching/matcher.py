@@ -123,8 +123,7 @@ class LogMatcher:
     """Reads texts block by block and tells at the end what they show. Memory does not grow with the log."""
 
     def __init__(self, catalogue: Catalogue, engine: str | None = None, assume_failed: bool = False) -> None:
-        """
-        :param engine: one of :data:`~airflow_autoremed.failures.matching.literal_engines.ENGINES`; default: the one that is ready
+        """:param engine: one of :data:`~airflow_autoremed.failures.matching.literal_engines.ENGINES`; default: the one that is ready
             soonest, and the fastest installed once the log turns out to be large. All find the same.
         :param assume_failed: the application is known to have failed, whatever the log says.
         """

@@ -101,8 +101,7 @@ def _flat(tree: Any) -> list[Item]:
 def _sequence(
     items: Sequence[Item], follow: int, window: int, ignore_case: bool, starts: float = 1.0
 ) -> _Effort:
-    """
-    :param follow: what may come after it; 0: nothing, with its end the search is over.
+    """:param follow: what may come after it; 0: nothing, with its end the search is over.
     :param starts: at how many places it is tried.
     """
     steps, ways = 0.0, starts

@@ -133,9 +133,7 @@ class Conditions:
     """The table, with the rules that are made from it on demand."""
 
     def __init__(self, plain: Mapping[str, Any]) -> None:
-        """
-        :param plain: the content of ``conditions.json``.
-        """
+        """:param plain: the content of ``conditions.json``."""
         self._groups = [
             _Group(category, Restartable(restartable) if restartable else None, rank, hint)
             for category, restartable, rank, hint in plain.get("groups", ())

@@ -51,6 +51,7 @@ def to_text(moment: datetime) -> str:
 
 
 def to_moment(text: str | None) -> datetime | None:
+    """A stored time."""
     if text is None:
         return None
     try:
@@ -108,15 +109,18 @@ def to_json(value: Any) -> str:
 
 
 def to_conf(text: str | None) -> dict[str, str]:
+    """A stored configuration."""
     found = _load(text, dict) if text is not None else {}
     return {str(key): str(value) for key, value in found.items()}
 
 
 def to_object(text: str | None) -> dict[str, Any] | None:
+    """A stored JSON object."""
     return None if text is None else dict(_load(text, dict))
 
 
 def to_changes(text: str | None) -> dict[str, tuple[str | None, str]]:
+    """Stored changes: setting to (before, after)."""
     found = _load(text, dict) if text is not None else {}
     try:
         return {key: (before, after) for key, (before, after) in found.items()}
@@ -151,6 +155,7 @@ def _to_links(text: str | None) -> list[tuple[str, EvidenceLine]]:
 
 
 def to_operations(text: str) -> tuple[Mapping[str, Any], ...]:
+    """The operations of a stored JSON Patch."""
     found = _load(text, list)
     if not all(isinstance(operation, dict) for operation in found):
         raise StoreError("the operations of a patch are unreadable in it")

@@ -36,6 +36,7 @@ TABLE: dict[str, Any] = {
 
 
 def key() -> Column[Any]:
+    """The column of a row's digest."""
     return Column("key", String(64), primary_key=True)
 
 

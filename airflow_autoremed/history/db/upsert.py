@@ -56,7 +56,7 @@ def put(
 
 
 def take_turns(connection: Connection, what: str, deployment: str) -> None:
-    """Wait until no other transaction of *deployment* does *what*. (SQLite has one writer anyway.)
+    """Wait until no other transaction of *deployment* does *what*; SQLite has one writer anyway.
 
     :param what: 20 characters at most.
     """

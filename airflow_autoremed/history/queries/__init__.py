@@ -1,0 +1,1 @@
+"""What is asked of the store, one noun a file."""

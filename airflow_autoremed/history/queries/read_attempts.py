@@ -54,6 +54,7 @@ _HISTORY = (
 
 
 def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -> tuple[PastAttempt, ...]:
+    """The tries of the same task instance before *attempt*, oldest first."""
     query = (
         select(
             _attempts.c.effective,
@@ -177,12 +178,14 @@ def decision(connection: Connection, deployment: str, attempt: AttemptId) -> Sto
 
 
 def outcome(connection: Connection, deployment: str, attempt: AttemptId) -> bool | None:
+    """Whether *attempt* succeeded; ``None`` when nothing is known of its end."""
     key = row_keys.attempt_key(deployment, attempt)
     found = connection.execute(select(_outcomes.c.succeeded).where(_outcomes.c.key == key)).scalar()
     return None if found is None else bool(found)
 
 
 def recent(connection: Connection, deployment: str, limit: int, wanted: AttemptFilter) -> list[StoredAttempt]:
+    """The *limit* attempts recorded last of those that are *wanted*, latest first."""
     query = _history(deployment)
     for column, value in (
         (_attempts.c.dag_id, wanted.dag_id),
@@ -201,6 +204,7 @@ def recent(connection: Connection, deployment: str, limit: int, wanted: AttemptF
 
 
 def one(connection: Connection, deployment: str, instance: Scope) -> list[StoredAttempt]:
+    """All tries of one task instance, oldest first."""
     key = row_keys.instance_key(deployment, instance)
     query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
     return [_row(row) for row in connection.execute(query)]

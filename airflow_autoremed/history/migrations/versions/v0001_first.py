@@ -16,6 +16,7 @@ _BOOLEAN = sa.Boolean(create_constraint=False)
 
 
 def upgrade() -> None:
+    """Create the tables."""
     steps.create_table(
         "autoremed_meta",
         sa.Column("name", sa.String(64), primary_key=True),

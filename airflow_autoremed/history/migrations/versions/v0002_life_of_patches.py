@@ -16,6 +16,7 @@ _NAME = sa.String(250)
 
 
 def upgrade() -> None:
+    """Add the life of patches."""
     with steps.to_version(2):
         steps.add_columns("autoremed_attempts", sa.Column("fingerprint", _KEY), sa.Column("patch_key", _KEY))
         steps.create_index("ix_autoremed_attempts_patch_key", "autoremed_attempts", "patch_key")

@@ -25,6 +25,7 @@ _SHARES = "gc_share skew executor_seconds core_seconds gib_seconds"
 
 
 def upgrade() -> None:
+    """Add what event logs say of runs."""
     with steps.to_version(3):
         steps.add_columns("autoremed_attempts", sa.Column("source", sa.String(16)))
         steps.create_index("ix_autoremed_attempts_started", "autoremed_attempts", "deployment", "started_at")

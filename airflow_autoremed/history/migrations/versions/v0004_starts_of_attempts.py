@@ -11,6 +11,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
+    """Add what an attempt records when it starts, and ends from outside."""
     with steps.to_version(4):
         steps.add_columns(
             "autoremed_attempts",
