@@ -17,8 +17,8 @@ from pathlib import Path
 
 from classify_throughput import make_log
 
-from airflow_autoremed.failures.matching.literal_engines import available_engines
 from airflow_autoremed.failures.matching.matcher import LogMatcher
+from airflow_autoremed.failures.rules.literal_engines import available_engines
 from airflow_autoremed.failures.rules.loading import load_catalogue
 
 HEAP = (

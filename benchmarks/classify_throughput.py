@@ -24,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airflow_autoremed.failures.matching.classify import classify_file
-from airflow_autoremed.failures.matching.literal_engines import available_engines
 from airflow_autoremed.failures.rules.catalogue import Catalogue
+from airflow_autoremed.failures.rules.literal_engines import available_engines
 from airflow_autoremed.failures.rules.loading import load_catalogue
 
 SEED = 20240501

@@ -136,7 +136,7 @@ def check(
     ],
 ) -> None:
     """Check rule files: form, patterns, examples, counter-examples, ids that are taken. One line per problem."""
-    from airflow_autoremed.failures.rules.check import check_files
+    from airflow_autoremed.failures.authoring.check import check_files
     from airflow_autoremed.failures.rules.loading import load_catalogue
 
     paths = _files(files)
@@ -159,7 +159,7 @@ def check(
 @rules_app.command(name="test")
 def try_all(rules_paths: RulesOption = None) -> None:
     """Try every rule, yours and ours, on its own examples and counter-examples, and on the whole catalogue."""
-    from airflow_autoremed.failures.rules.check import faults_of, lost_examples
+    from airflow_autoremed.failures.authoring.check import faults_of, lost_examples
     from airflow_autoremed.failures.rules.rule import RuleProblem
 
     catalogue = _catalogue(rules_paths)

@@ -18,9 +18,9 @@ from airflow_autoremed.history.stored import StoredAttempt
 from airflow_autoremed.types import UNKNOWN, AttemptId, Classification, Source
 
 if TYPE_CHECKING:
+    from airflow_autoremed.failures.authoring.drafting import Draft, HealthyText, Hint, Judge, RuleExamples
     from airflow_autoremed.failures.error_templates import FailedTry, TemplateCount
     from airflow_autoremed.failures.rules.catalogue import Catalogue
-    from airflow_autoremed.failures.rules.drafting import Draft, HealthyText, Hint, Judge, RuleExamples
 
 _ATTEMPTS = 5000
 """Latest attempts that are looked at. Their excerpts are of 16 KB at most."""
@@ -94,8 +94,8 @@ def suggest(
     choose the categories, and put the file into [autoremed] rules_paths.
     """
     from airflow_autoremed.errors import CatalogueError
+    from airflow_autoremed.failures.authoring.drafting import RuleExamples
     from airflow_autoremed.failures.error_templates import costliest
-    from airflow_autoremed.failures.rules.drafting import RuleExamples
     from airflow_autoremed.failures.rules.loading import load_catalogue
 
     if output is not None and output.exists():
@@ -147,7 +147,7 @@ def _block(
     examples: RuleExamples | None,
 ) -> tuple[str, bool]:
     """One rule with what there is to say about it, as YAML; a rule that is not ready is commented out."""
-    from airflow_autoremed.failures.rules.drafting import draft
+    from airflow_autoremed.failures.authoring.drafting import draft
 
     made = draft(count.template, catalogue, healthy, _hint(model, failures))
     not_ready = made.not_ready
@@ -187,7 +187,7 @@ def _tried(made: Draft, failures: Sequence[_Failure]) -> tuple[int, list[str]]:
 
 
 def _hint(model: Path | None, failures: Sequence[_Failure]) -> Hint | None:
-    from airflow_autoremed.failures.rules.drafting import Hint
+    from airflow_autoremed.failures.authoring.drafting import Hint
     from airflow_autoremed.learning.text_model import model_directory, second_opinion
     from airflow_autoremed.taxonomy import CATEGORIES
 
@@ -234,9 +234,9 @@ def _report(found: _Found, templates: int, shown: int, ready: int) -> None:
 
 
 def _of_history(store_url: str | None, catalogue: Catalogue) -> _Found:
+    from airflow_autoremed.failures.authoring.drafting import HealthyText
     from airflow_autoremed.failures.error_templates import FailedTry, error_template
     from airflow_autoremed.failures.matching.classify import classify_texts
-    from airflow_autoremed.failures.rules.drafting import HealthyText
 
     rows, where = read_history(store_url)
     retries = plain_retries(rows)
@@ -331,7 +331,7 @@ def _tail(path: Path) -> str:
 
 
 def _shipped() -> list[HealthyText]:
-    from airflow_autoremed.failures.rules.drafting import HEALTHY_LINES, HealthyText
+    from airflow_autoremed.failures.authoring.drafting import HEALTHY_LINES, HealthyText
 
     try:
         text = HEALTHY_LINES.read_text(encoding="utf-8")
@@ -342,7 +342,7 @@ def _shipped() -> list[HealthyText]:
 
 def _logs(paths: Iterable[Path]) -> list[HealthyText]:
     """A directory stands for the files in it."""
-    from airflow_autoremed.failures.rules.drafting import HealthyText
+    from airflow_autoremed.failures.authoring.drafting import HealthyText
 
     files: list[Path] = []
     for path in paths:

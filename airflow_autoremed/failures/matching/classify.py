@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_autoremed.failures.matching.literal_engines import LARGE, fastest_engine
 from airflow_autoremed.failures.matching.log_blocks import BLOCK
 from airflow_autoremed.failures.matching.matcher import LogMatcher
+from airflow_autoremed.failures.rules.literal_engines import LARGE, fastest_engine
 from airflow_autoremed.types import Classification, Source
 
 if TYPE_CHECKING:

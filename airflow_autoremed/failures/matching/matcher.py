@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from airflow_autoremed.failures.anatomy.events import EventLog, Reading
 from airflow_autoremed.failures.matching.cleaning import clean, spread_json, unwrap
-from airflow_autoremed.failures.matching.literal_engines import LARGE, fastest_engine
 from airflow_autoremed.failures.matching.log_blocks import (
     AROUND,
     LONGEST_CONTEXT,
@@ -25,6 +24,7 @@ from airflow_autoremed.failures.matching.log_blocks import (
 )
 from airflow_autoremed.failures.matching.precedence import Found, as_evidence, decide
 from airflow_autoremed.failures.rules import spark_conditions
+from airflow_autoremed.failures.rules.literal_engines import LARGE, fastest_engine
 from airflow_autoremed.failures.rules.outcome_signs import Sign, SignKind
 from airflow_autoremed.failures.rules.quantities import parse_quantity
 from airflow_autoremed.failures.rules.rule import Condition, Rule
@@ -123,7 +123,7 @@ class LogMatcher:
     """Reads texts block by block and tells at the end what they show. Memory does not grow with the log."""
 
     def __init__(self, catalogue: Catalogue, engine: str | None = None, assume_failed: bool = False) -> None:
-        """:param engine: one of :data:`~airflow_autoremed.failures.matching.literal_engines.ENGINES`; default: the one that is ready
+        """:param engine: one of :data:`~airflow_autoremed.failures.rules.literal_engines.ENGINES`; default: the one that is ready
             soonest, and the fastest installed once the log turns out to be large. All find the same.
         :param assume_failed: the application is known to have failed, whatever the log says.
         """

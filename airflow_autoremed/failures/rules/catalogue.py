@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from airflow_autoremed.failures.anatomy import events
-from airflow_autoremed.failures.matching.literal_engines import Engine, make_engine
 from airflow_autoremed.failures.rules import spark_conditions
+from airflow_autoremed.failures.rules.literal_engines import Engine, make_engine
 from airflow_autoremed.failures.rules.outcome_signs import Sign, make_signs
 from airflow_autoremed.failures.rules.rule import Rule, RuleProblem
 

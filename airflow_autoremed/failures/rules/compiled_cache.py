@@ -45,14 +45,13 @@ def cache_dir() -> Path | None:
 def fingerprint(files: Sequence[Path]) -> str:
     """A hash over the files' names and contents, and over the code that reads them.
 
-    :raises OSError: a file cannot be read.
+    :raises OSError: a file cannot be read, a file of the code included: without it a stale catalogue would pass.
     """
     digest = hashlib.sha256(f"format {FORMAT}".encode())
     for file in [*(Path(__file__).with_name(name) for name in _CODE), *files]:
-        with contextlib.suppress(FileNotFoundError):  # code that is shipped without sources
-            content = file.read_bytes()
-            digest.update(f"{file.name} {len(content)}\n".encode())
-            digest.update(content)
+        content = file.read_bytes()
+        digest.update(f"{file.name} {len(content)}\n".encode())
+        digest.update(content)
     return digest.hexdigest()[:32]
 
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_autoremed.failures.authoring.check import lost_examples
+from airflow_autoremed.failures.authoring.drafting import HEALTHY_LINES, HealthyText, draft, pattern_of
 from airflow_autoremed.failures.error_templates import FailedTry, Template, costliest, error_template
 from airflow_autoremed.failures.matching.classify import classify_texts
 from airflow_autoremed.failures.rules.catalogue import Catalogue
-from airflow_autoremed.failures.rules.check import lost_examples
-from airflow_autoremed.failures.rules.drafting import HEALTHY_LINES, HealthyText, draft, pattern_of
 from airflow_autoremed.failures.rules.loading import load_catalogue, read_rules
 from airflow_autoremed.log_text import PLACEHOLDERS, mask, split_head, telling_lines
 

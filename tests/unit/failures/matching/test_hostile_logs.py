@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from airflow_autoremed.errors import PatternError
 from airflow_autoremed.failures.matching import log_blocks
 from airflow_autoremed.failures.matching.classify import classify_texts
-from airflow_autoremed.failures.matching.literal_engines import available_engines
 from airflow_autoremed.failures.matching.matcher import LogMatcher
 from airflow_autoremed.failures.rules import regex_cost
 from airflow_autoremed.failures.rules.catalogue import Catalogue
+from airflow_autoremed.failures.rules.literal_engines import available_engines
 from airflow_autoremed.failures.rules.loading import load_catalogue
 from airflow_autoremed.failures.rules.pattern_literals import analyse
 from airflow_autoremed.failures.rules.rule import make_rule

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from airflow_autoremed.failures.matching import log_blocks
 from airflow_autoremed.failures.matching import matcher as matching
 from airflow_autoremed.failures.matching.classify import classify_file, classify_texts
-from airflow_autoremed.failures.matching.literal_engines import available_engines, make_engine
 from airflow_autoremed.failures.matching.matcher import LogMatcher
 from airflow_autoremed.failures.rules.catalogue import Catalogue
+from airflow_autoremed.failures.rules.literal_engines import available_engines, make_engine
 from airflow_autoremed.failures.rules.loading import load_catalogue
 from airflow_autoremed.failures.rules.rule import make_rule
 from airflow_autoremed.types import Restartable, Source

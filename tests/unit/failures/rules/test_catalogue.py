@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_autoremed.failures.rules.check import check_files, faults_of, judge
+from airflow_autoremed.failures.authoring.check import check_files, faults_of, judge
 from airflow_autoremed.failures.rules.loading import CATALOGUE_DIR, load_catalogue
 from airflow_autoremed.failures.rules.pattern_literals import SHORTEST_LITERAL, analyse
 

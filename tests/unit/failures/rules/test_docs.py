@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_autoremed.failures.rules.check import main as check
+from airflow_autoremed.failures.authoring.check import main as check
 
 PAGE = Path(__file__).parents[4] / "docs" / "rules.md"
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.S | re.M)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from airflow_autoremed.errors import PatternError
+from airflow_autoremed.failures.authoring.check import check_files, main
 from airflow_autoremed.failures.matching.classify import classify_texts
 from airflow_autoremed.failures.rules import compiled_cache, loading
-from airflow_autoremed.failures.rules.check import check_files, main
 from airflow_autoremed.failures.rules.loading import compiled_package, load_catalogue
 from airflow_autoremed.failures.rules.pattern_literals import analyse
 from airflow_autoremed.failures.rules.quantities import parse_quantity
@@ -500,3 +500,9 @@ def test_the_taxonomy_says_of_every_category_what_a_retry_brings():
     assert "executor_oom_heap" in memory
     assert "shuffle_fetch_failure" not in memory
     assert CATEGORIES["unknown"].usual_restartable is Restartable.AS_IS
+
+
+def test_a_file_of_the_code_that_is_gone_is_never_taken_for_an_unchanged_one(monkeypatch):
+    monkeypatch.setattr(compiled_cache, "_CODE", (*compiled_cache._CODE, "gone.py"))
+    with pytest.raises(FileNotFoundError, match=r"gone\.py"):
+        compiled_cache.fingerprint([])

@@ -10,9 +10,9 @@ from math import log, sqrt
 from pathlib import Path
 
 from airflow_autoremed.errors import InvalidRuleError, PatternError
+from airflow_autoremed.failures.authoring.check import faults_of, judge
 from airflow_autoremed.failures.error_templates import Template
 from airflow_autoremed.failures.rules.catalogue import Catalogue
-from airflow_autoremed.failures.rules.check import faults_of, judge
 from airflow_autoremed.failures.rules.pattern_literals import analyse
 from airflow_autoremed.failures.rules.rule import Rule, make_rule
 from airflow_autoremed.log_text import mask

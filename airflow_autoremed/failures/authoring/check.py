@@ -1,4 +1,4 @@
-"""``python -m airflow_autoremed.failures.rules.check FILE...``: check rule files, alone and against the catalogue."""
+"""``python -m airflow_autoremed.failures.authoring.check FILE...``: check rule files, alone and against the catalogue."""
 
 from __future__ import annotations
 
