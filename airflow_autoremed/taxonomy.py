@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_autoremed.types import Restartable
+from airflow_autoremed.types import Pool, Restartable, Side
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,25 @@ class Category:
     usual_restartable: Restartable
     meaning: str
 
+    @property
+    def side(self) -> Side | None:
+        """Which process it is about, where that is in its name."""
+        return next((side for side in Side if self.id.startswith(f"{side.value}_oom")), None)
 
+    @property
+    def pool(self) -> Pool | None:
+        """Which memory ran out, where that is in its name."""
+        return _POOLS.get(self.id.rpartition("_oom_")[2]) or _POOLS.get(self.id)
+
+
+_POOLS = {
+    "heap": Pool.HEAP,
+    "overhead": Pool.OVERHEAD,
+    "python": Pool.PYTHON,
+    "metaspace_oom": Pool.METASPACE,
+    "direct_memory_oom": Pool.DIRECT,
+    "stack_overflow": Pool.STACK,
+}
 _AS_IS, _CHANGED, _NO = Restartable.AS_IS, Restartable.WITH_CHANGES, Restartable.NO
 
 CATEGORIES: dict[str, Category] = {

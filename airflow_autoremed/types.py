@@ -40,6 +40,26 @@ class Restartable(str, Enum):
     """No retry works, whatever the configuration."""
 
 
+class Side(str, Enum):
+    """Which process of the application failed."""
+
+    DRIVER = "driver"
+    EXECUTOR = "executor"
+
+
+class Pool(str, Enum):
+    """Which memory of a process ran out."""
+
+    HEAP = "heap"
+    OVERHEAD = "overhead"
+    PYTHON = "python"
+    OFF_HEAP = "off_heap"
+    DIRECT = "direct"
+    METASPACE = "metaspace"
+    STACK = "stack"
+    DEVICE = "device"
+
+
 class Action(str, Enum):
     """What is decided about a failed attempt."""
 
@@ -140,6 +160,13 @@ class Classification:
     reference: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Quantities the deciding lines state, e.g. ``{"needed": 1079001088}`` (bytes)."""
+    side: Side | None = None
+    """``None``: the cause does not say which."""
+    pool: Pool | None = None
+    setting: str = ""
+    """The Spark setting whose limit was hit, where the rule knows it."""
+    indivisible: bool = False
+    """Whether what ran out is needed at once by one task, so that more partitions do not help."""
     runners_up: tuple[Match, ...] = ()
     chain: tuple[Link, ...] = ()
     """From what ended the run down to its root cause."""

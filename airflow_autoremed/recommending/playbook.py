@@ -73,7 +73,7 @@ def recommend(
 def _executor_heap(plan: Plan) -> bool:
     """More heap; more partitions where few were declared; with memory at its limit, a larger share per task."""
     partitions = _raise_low_partitions(plan)
-    one_group = not partitions and "one-group" in (plan.cause.rule or "")
+    one_group = not partitions and plan.cause.indivisible
     if _double(plan, "spark.executor.memory", "executor", _ONE_GROUP if one_group else _SMALL_HEAP):
         if one_group:
             plan.notes.append(
@@ -138,7 +138,7 @@ def _broadcast(plan: Plan) -> bool:
     """A longer timeout, a higher limit, more driver memory; when it comes back, no automatic broadcast at all."""
     sizes, text = plan.cause.sizes, _deciding_text(plan)
     off = "spark.sql.autoBroadcastJoinThreshold"
-    if "timeout" in sizes or "timeout" in (plan.cause.rule or "") or "Could not execute broadcast in" in text:
+    if "timeout" in sizes or "Could not execute broadcast in" in text:
         key = "spark.sql.broadcastTimeout"
         longer = plan.raise_to(key, max(PATCHABLE[key].default or 0, 4 * plan.floor(key)))
         return (_no_broadcast(plan, off) or longer) if plan.repeats else longer
@@ -156,9 +156,12 @@ def _broadcast(plan: Plan) -> bool:
 
 def _serializer(plan: Plan) -> bool:
     """A larger Kryo buffer or RPC message; the message states what was needed."""
-    text = _deciding_text(plan)
-    is_rpc = "spark.rpc.message.maxSize" in text or "rpc" in (plan.cause.rule or "")
-    key = "spark.rpc.message.maxSize" if is_rpc else "spark.kryoserializer.buffer.max"
+    rpc, kryo = "spark.rpc.message.maxSize", "spark.kryoserializer.buffer.max"
+    key = plan.cause.setting or (rpc if rpc in _deciding_text(plan) else kryo)
+    if key not in PATCHABLE:
+        plan.shortage = Shortage("", f"{key} is not a setting that may be changed")
+        return False
+    is_rpc = key == rpc
     needed = plan.cause.sizes.get("needed", 0)
     return plan.raise_to(
         key,
@@ -357,12 +360,13 @@ def _for_each(roles: tuple[Role, ...], change: Callable[[Role], bool]) -> bool:
 
 
 def _roles(plan: Plan, *, default: tuple[Role, ...]) -> tuple[Role, ...]:
-    """Which JVM the deciding lines speak of."""
+    """Which JVM the rule or its deciding lines speak of."""
+    if plan.cause.side is not None:
+        return (plan.cause.side.value,)
     text = _deciding_text(plan)
-    rule = plan.cause.rule or ""
-    if "driver" in rule or 'Exception in thread "main"' in text or "Py4JJavaError" in text:
+    if 'Exception in thread "main"' in text or "Py4JJavaError" in text:
         return ("driver",)
-    if "executor" in rule or "task" in rule or "Lost task" in text or "Executor: Exception" in text:
+    if "Lost task" in text or "Executor: Exception" in text:
         return ("executor",)
     return default
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when :class:`~airflow_autoremed.failures.rules.rule.Rule` or the derivation of literals changes."""
 SHIPPED = Path(__file__).parents[1] / "catalogue" / "compiled.json"
 _KEPT = 4

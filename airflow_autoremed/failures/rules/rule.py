@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_autoremed.errors import InvalidRuleError, PatternError
 from airflow_autoremed.failures.rules.pattern_literals import SHORTEST_LITERAL, analyse, better
 from airflow_autoremed.failures.rules.quantities import UNITS
 from airflow_autoremed.taxonomy import CATEGORIES
-from airflow_autoremed.types import Restartable, Source
+from airflow_autoremed.types import Pool, Restartable, Side, Source
+
+E = TypeVar("E", bound=Enum)
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TEXTS = ("id", "category", "pattern", "summary", "hint", "reference")
@@ -24,6 +27,7 @@ _KEYS = (
     *_CONDITIONS,
     *_LISTS,
     *("rank", "source", "only_if_failed", "restartable", "sizes", "silence"),
+    *("side", "pool", "setting", "indivisible"),
 )
 
 
@@ -81,6 +85,13 @@ class Rule:
     """``None``: the category's usual one."""
     sizes: Mapping[str, str] = field(default_factory=dict)
     """Named group of the pattern to unit."""
+    side: Side | None = None
+    """``None``: the category's, where it has one."""
+    pool: Pool | None = None
+    setting: str = ""
+    """The Spark setting whose limit was hit."""
+    indivisible: bool = False
+    """What ran out is needed at once by one task: more partitions do not help."""
     summary: str = ""
     hint: str = ""
     reference: str = ""
@@ -131,6 +142,8 @@ class Rule:
         plain["source"] = [source.value for source in self.source]
         plain["restartable"] = self.restartable.value if self.restartable else None
         plain["sizes"] = dict(self.sizes)
+        plain["side"] = self.side.value if self.side else None
+        plain["pool"] = self.pool.value if self.pool else None
         plain["condition_literals"] = dict(self.condition_literals)
         return plain
 
@@ -141,6 +154,8 @@ class Rule:
         values["source"] = tuple(Source(name) for name in values["source"])
         restartable = values["restartable"]
         values["restartable"] = Restartable(restartable) if restartable else None
+        values["side"] = Side(values["side"]) if values["side"] else None
+        values["pool"] = Pool(values["pool"]) if values["pool"] else None
         for name in _LISTS:
             values[name] = tuple(values[name])
         values["condition_literals"] = {
@@ -198,6 +213,10 @@ def make_rule(plain: Any, path: Path | str = "", line: int = 0) -> Rule:
         only_if_failed=_flag(plain, "only_if_failed"),
         restartable=_restartable(plain.get("restartable")),
         sizes=_sizes(plain),
+        side=_word(plain, "side", Side),
+        pool=_word(plain, "pool", Pool),
+        setting=_setting(plain),
+        indivisible=_flag(plain, "indivisible"),
         summary=plain["summary"],
         hint=plain.get("hint", ""),
         reference=plain.get("reference", ""),
@@ -271,6 +290,26 @@ def _restartable(value: Any) -> Restartable | None:
         return Restartable(value)
     except ValueError:
         raise InvalidRuleError(f"has restartable: {value!r}; write as_is, with_changes or no") from None
+
+
+def _word(plain: Mapping[str, Any], name: str, words: type[E]) -> E | None:
+    value = plain.get(name)
+    if value is None:
+        return None
+    try:
+        return words(value)
+    except ValueError:
+        known = [word.value for word in words]
+        raise InvalidRuleError(f"has {name}: {value!r}; {_did_you_mean(value, known)}") from None
+
+
+def _setting(plain: Mapping[str, Any]) -> str:
+    value = plain.get("setting", "")
+    if not isinstance(value, str) or (value and not value.startswith("spark.")):
+        raise InvalidRuleError(
+            f"has setting: {value!r}; write the name of a Spark setting, such as spark.driver.memory"
+        )
+    return value
 
 
 def _condition(plain: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.keys import PATCHABLE, jvm_flag
 from airflow_autoremed.spark.limits import violations
 from airflow_autoremed.spark.sizes import GIB, MIB
-from airflow_autoremed.types import Classification, EvidenceLine, Limits, PastAttempt, Restartable
+from airflow_autoremed.types import Classification, EvidenceLine, Limits, PastAttempt, Restartable, Side
 from tests.support.decisions import said
 
 
@@ -273,3 +275,26 @@ def test_whatever_is_declared_the_advice_stays_within_limits_and_allow_list(
         assert {k: v for k, v in advice.conf.items() if k not in advice.changes} == {
             k: v for k, v in conf.items() if k not in advice.changes
         }
+
+
+def test_the_name_of_a_rule_steers_nothing_and_its_fields_do():
+    """A team's own rule may be called anything."""
+    conf = {"spark.driver.memory": "1g", "spark.executor.memory": "1g"}
+
+    def changed(**fields):
+        named = replace(
+            cause("metaspace_oom", "OutOfMemoryError: Metaspace", rule="team-driver-logs-x"), **fields
+        )
+        return sorted(recommend(named, conf, conf, (), Limits()).changes)
+
+    both = ["spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"]
+    assert changed() == both
+    assert changed(side=Side.EXECUTOR) == both[1:]
+    assert changed(side=Side.DRIVER) == both[:1]
+
+
+def test_a_limit_that_no_patch_may_raise_is_named():
+    own = replace(cause("serializer_buffer", "the team's own buffer is full"), setting="spark.team.buffer")
+    advice = recommend(own, {}, {}, (), Limits())
+    assert advice.conf is None
+    assert "spark.team.buffer is not a setting that may be changed" in said(advice)
