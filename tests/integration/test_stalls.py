@@ -42,7 +42,7 @@ seconds = int(sys.argv[1])
 time.sleep(seconds)  # the driver alone, without a word
 print(spark.sparkContext.parallelize(range(2), 2).map(lambda n: time.sleep(seconds) or n).count(), "rows")
 """
-LATE_S = 25.0
+LATE_S = 90.0
 """What a crowded machine may take besides: to start the JVMs, to print, to look, to end them."""
 
 
