@@ -25,8 +25,9 @@ from airflow_autoremed.remediation import pipeline
 from airflow_autoremed.remediation.gates import Outcome, Passage, Recent
 from airflow_autoremed.spark import allocation, cost
 from airflow_autoremed.spark.keys import PATCHABLE
-from airflow_autoremed.taxonomy import CATEGORIES
+from airflow_autoremed.taxonomy import CATEGORIES, is_memory_failure
 from airflow_autoremed.types import (
+    REMEMBERED,
     UNKNOWN,
     Action,
     Advice,
@@ -49,7 +50,6 @@ from airflow_autoremed.types import (
 )
 
 _MEMORY = tuple(key for key, spec in PATCHABLE.items() if spec.footprint)
-_WINDOW = 39
 
 Policy = Callable[[FailedAttempt, Classification, Passage, Insight | None], Decision]
 """What is decided about one failed attempt."""
@@ -171,7 +171,7 @@ def of_task(
         insight = None
         if predictor is not None:
             told = replace(failed, succeeded=None, category=None)
-            insight = Insight(predictor, before[-_WINDOW:], told, objective or Objective(), prices)
+            insight = Insight(predictor, before[1 - REMEMBERED :], told, objective or Objective(), prices)
         for name, policy in policies.items():
             _judge(tallies[name], policy(asked, cause, passage, insight), failed, following, prices, insight)
     return tallies
@@ -280,7 +280,7 @@ def _known(conf: Conf, failed: RecordedAttempt, following: Sequence[RecordedAtte
     if (
         _others(conf) == _others(failed.effective)
         and _at_most(conf, failed.effective)
-        and _for_memory(failed)
+        and is_memory_failure(failed.category)
     ):
         return False
     for each in following:
@@ -288,15 +288,9 @@ def _known(conf: Conf, failed: RecordedAttempt, following: Sequence[RecordedAtte
             continue
         if each.succeeded and _at_most(each.effective, conf):
             return True
-        if each.succeeded is False and _for_memory(each) and _at_most(conf, each.effective):
+        if each.succeeded is False and is_memory_failure(each.category) and _at_most(conf, each.effective):
             return False
     return None
-
-
-def _for_memory(record: RecordedAttempt) -> bool:
-    """Whether it failed of a memory configuration, by the taxonomy."""
-    known = CATEGORIES.get(record.category or UNKNOWN)
-    return known is not None and known.memory_configuration
 
 
 def _resources(conf: Conf) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_autoremed.types import Pool, Restartable, Side
+from airflow_autoremed.types import UNKNOWN, Pool, Restartable, Side
 
 
 @dataclass(frozen=True)
@@ -133,3 +133,9 @@ CATEGORIES: dict[str, Category] = {
     )
 }
 """Category id to category, in the order of the taxonomy."""
+
+
+def is_memory_failure(category: str | None) -> bool:
+    """Whether another memory configuration is the cure of a category; no for one that is not in the taxonomy."""
+    known = CATEGORIES.get(category or UNKNOWN)
+    return known is not None and known.memory_configuration

@@ -612,6 +612,10 @@ class Axis:
     """Ascending, in bytes, seconds or plain."""
 
 
+REMEMBERED = 40
+"""Attempts of a task that a predictor looks at: the one that failed and those before it."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What a predictor is asked: how would the coming try end with each combination of the axes' values?"""

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from airflow_autoremed.learning import features
 from airflow_autoremed.learning.examples import TrainingSet
 from airflow_autoremed.learning.model import Model
-from airflow_autoremed.spark.prior import SHAPE
+from airflow_autoremed.types import REMEMBERED
 
+_SHAPE = 2.0
+"""Of the Pareto distribution that need is taken to follow above what failed, where nothing has been learned yet: the
+chance that it is larger than *c* times that falls with ``c ** -_SHAPE``, so it is 1 in 4 for a doubling. It is a
+choice, not a measurement: a model has to beat it."""
 LEAST_OUTCOMES = 100
 LEAST_FAILURES = 10
 MOST_CALIBRATION_ERROR = 0.05
@@ -91,9 +95,9 @@ def prior(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     growth = np.nan_to_num(np.fmax.reduce(rows[:, columns], axis=1), nan=0.0)
     attempts = 2.0 ** rows[:, features.CONTEXT.index("task_attempts")] - 1
     share = np.nan_to_num(rows[:, features.CONTEXT.index("task_failures")], nan=0.5)
-    known = np.minimum(attempts, features.WINDOW)
+    known = np.minimum(attempts, REMEMBERED)
     often = (share * known + 1) / (known + 2)
-    grown = np.minimum(1.0, 2.0 ** (-SHAPE * growth))
+    grown = np.minimum(1.0, 2.0 ** (-_SHAPE * growth))
     return np.asarray(np.where(after & (growth > 0.1), grown, often), dtype=np.float64)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_autoremed.learning.features import TaskMemory, task_key
+from airflow_autoremed.taxonomy import is_memory_failure
 from airflow_autoremed.types import RecordedAttempt
 
 _LONGEST_S = 30 * 24 * 3600.0
@@ -127,13 +128,8 @@ def _example(record: RecordedAttempt, memory: TaskMemory) -> Example:
         group="first" if last is None else str(last.category or "unknown"),
         task=".".join(task_key(record)),
         template=None if last is None else last.template_id,
-        followed_memory_failure=last is not None and is_of_memory(last.category),
+        followed_memory_failure=last is not None and is_memory_failure(last.category),
     )
-
-
-def is_of_memory(category: str | None) -> bool:
-    """Whether a category is a memory-configuration failure, by its name in the taxonomy."""
-    return category is not None and ("oom" in category or "memory" in category)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.sizes import MIB
-from airflow_autoremed.types import Axis, Conf, RecordedAttempt
+from airflow_autoremed.taxonomy import is_memory_failure
+from airflow_autoremed.types import REMEMBERED, Axis, Conf, RecordedAttempt
 
-VERSION = 1
+VERSION = 2
 """Of the rows. A model that was trained on rows of another version is not used."""
 
 KEYS = (
@@ -64,9 +65,6 @@ CONTEXT = (
     *SIGNS,
 )
 HASHED = 32
-WINDOW = 40
-"""Attempts of a task that are remembered: the latest."""
-
 _SETTINGS = len(CONTEXT)
 _NAMES = _SETTINGS + len(KEYS) * len(RELATIONS)
 WIDTH = _NAMES + HASHED
@@ -114,13 +112,13 @@ class TaskMemory:
     """What is remembered of the attempts of one task, in the order in which they began."""
 
     def __init__(self) -> None:
-        self._sizes = np.full((WINDOW, len(KEYS)), np.nan)
-        self._peaks = np.full((WINDOW, len(KEYS)), np.nan)
-        self._failed = np.zeros(WINDOW, dtype=bool)
-        self._passed = np.zeros(WINDOW, dtype=bool)
-        self._seconds = np.full(WINDOW, np.nan)
-        self._inputs = np.full(WINDOW, np.nan)
-        self._records: list[RecordedAttempt | None] = [None] * WINDOW
+        self._sizes = np.full((REMEMBERED, len(KEYS)), np.nan)
+        self._peaks = np.full((REMEMBERED, len(KEYS)), np.nan)
+        self._failed = np.zeros(REMEMBERED, dtype=bool)
+        self._passed = np.zeros(REMEMBERED, dtype=bool)
+        self._seconds = np.full(REMEMBERED, np.nan)
+        self._inputs = np.full(REMEMBERED, np.nan)
+        self._records: list[RecordedAttempt | None] = [None] * REMEMBERED
         self._signs = (math.nan,) * len(SIGNS)
         self._count = 0
 
@@ -133,8 +131,8 @@ class TaskMemory:
         return memory
 
     def add(self, record: RecordedAttempt) -> None:
-        """Remember *record*; the oldest of more than :data:`WINDOW` is forgotten."""
-        at = self._count % WINDOW
+        """Remember *record*; the oldest of more than :data:`REMEMBERED` is forgotten."""
+        at = self._count % REMEMBERED
         self._sizes[at] = sizes(record.effective)
         self._peaks[at] = np.nan
         for key, peak in record.peaks.items():
@@ -168,7 +166,7 @@ class TaskMemory:
         last = before[-1] if before else None
         cause = last.category if last is not None else None
         usual = self.usual_duration_s
-        known = min(self._count, WINDOW)
+        known = min(self._count, REMEMBERED)
         finite = self._seconds[np.isfinite(self._seconds)]
         inputs = self._inputs[np.isfinite(self._inputs)]
         row[: len(CONTEXT)] = (
@@ -184,7 +182,7 @@ class TaskMemory:
             math.log2(coming.input_bytes / float(np.median(inputs)))
             if coming.input_bytes and len(inputs)
             else math.nan,
-            float(cause is not None and ("oom" in cause or "memory" in cause)),
+            float(is_memory_failure(cause)),
             *self._signs,
         )
         now = sizes(coming.effective)

@@ -76,13 +76,13 @@ def improve(
     past = (*insight.past, failed)
     coming = _coming(failed, advice.conf)
     floor = max(
-        _memory(conf, memory)
+        _in_force(conf, memory)
         for conf in (
             effective,
             *(each.conf for each in history if not each.succeeded and each.category == cause.category),
         )
     )
-    proposed = _memory(advice.conf, memory)
+    proposed = _in_force(advice.conf, memory)
     grown = [floor + (proposed - floor) * factor for factor in _RANKED]
     ceiling = (growth_base(memory, baseline) or float("inf")) * limits.max_growth
     few = (Axis(memory, _steps([value for value in grown if value <= max(ceiling, proposed)])),)
@@ -149,7 +149,7 @@ def axes_around(
     each task more of it; more partitions, which make each task smaller. Only what is declared varies beside memory.
     """
     most = min(ceiling, limits.max_container_memory or float("inf"), PATCHABLE[memory].maximum)
-    proposed = _memory(conf, memory)
+    proposed = _in_force(conf, memory)
     least = min(floor * REAL_STEP, proposed)
     count = max(1, int(np.log2(max(most, proposed) / least) * STEPS_PER_DOUBLING) + 1)
     values = [least * 2 ** (step / STEPS_PER_DOUBLING) for step in range(min(count, 200))]
@@ -199,10 +199,8 @@ def _distance(axes: Sequence[Axis], at: Sequence[Any], baseline: Conf) -> float:
     """How far a candidate is from what was declared, in doublings."""
     total = 0.0
     for axis, number in zip(axes, at, strict=True):
-        declared = (
-            _memory(baseline, axis.key) if "emory" in axis.key else allocation.value(baseline, axis.key)
-        )
-        total += abs(float(np.log2(max(axis.values[int(number)], 1.0) / max(declared or 1.0, 1.0))))
+        declared = _in_force(baseline, axis.key)
+        total += abs(float(np.log2(max(axis.values[int(number)], 1.0) / max(declared, 1.0))))
     return total
 
 
@@ -245,8 +243,9 @@ def _containers(conf: Conf, role: Role | str, at: dict[str, Array]) -> Array:
     elif allocation.value(conf, key) is not None:
         overhead = np.asarray(float(allocation.value(conf, key) or 0))
     else:
-        factor = allocation.value(conf, f"spark.{role}.memoryOverheadFactor") or 0.1
-        overhead = np.maximum(allocation.MINIMUM_OVERHEAD, np.floor(heap * factor))
+        factor = allocation.overhead_factor(conf, role)  # type: ignore[arg-type]
+        by_spark = [float(allocation.default_overhead(float(each), factor)) for each in heap.ravel()]
+        overhead = np.reshape(by_spark, heap.shape)
     size = heap + overhead
     if role == "executor":
         if allocation.value(conf, "spark.memory.offHeap.enabled"):
@@ -258,21 +257,7 @@ def _containers(conf: Conf, role: Role | str, at: dict[str, Array]) -> Array:
 
 def _reference(answer: Prediction, rate: Array, axes: Sequence[Axis], conf: Conf) -> float:
     """What the playbook's own candidate costs."""
-    at = tuple(
-        int(
-            np.argmin(
-                np.abs(
-                    np.asarray(axis.values)
-                    - (
-                        _memory(conf, axis.key)
-                        if "emory" in axis.key
-                        else allocation.value(conf, axis.key) or 0
-                    )
-                )
-            )
-        )
-        for axis in axes
-    )
+    at = tuple(int(np.argmin(np.abs(np.asarray(axis.values) - _in_force(conf, axis.key)))) for axis in axes)
     return float(rate[at] * answer.duration_s[at])
 
 
@@ -306,8 +291,8 @@ def _memory_key(category: str, effective: Conf) -> str | None:
     return None
 
 
-def _memory(conf: Conf, key: str) -> float:
-    """Bytes that hold for a setting of memory, Spark's default where it is not declared."""
+def _in_force(conf: Conf, key: str) -> float:
+    """What holds for a setting (bytes, seconds or plain): Spark's default where no memory is declared, else 0."""
     for role in ("executor", "driver"):
         if key.endswith(f"{role}.memoryOverhead"):
             return float(allocation.overhead(conf, role))

@@ -153,10 +153,9 @@ class Plan:
         beside = self._beside(key, role)
         room = most - beside
         if key == f"spark.{role}.memory" and not self._overhead_declared(role):
-            # The default overhead grows with the heap: the larger of 384 MiB and a tenth.
-            factor = allocation.value(self.conf, f"spark.{role}.memoryOverheadFactor") or 0.1
+            # The default overhead grows with the heap.
             rest = most - (beside - allocation.overhead(self.conf, role))
-            room = min(rest - allocation.MINIMUM_OVERHEAD, rest / (1 + factor))
+            room = allocation.largest_heap(rest, allocation.overhead_factor(self.conf, role))
         return max(0.0, room)
 
     def _beside(self, key: str, role: Role) -> int:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.spark.sizes import GIB, MIB
-from airflow_autoremed.types import Axis, Conf, Objective, Predictor, Question, RecordedAttempt
+from airflow_autoremed.taxonomy import is_memory_failure
+from airflow_autoremed.types import UNKNOWN, Axis, Conf, Objective, Predictor, Question, RecordedAttempt
 
 MARGIN = 1.3
 """Over the largest peak. With 1.1 and a doubling after a failure, 66 of 7,307 tasks failed in the project's own
@@ -171,5 +172,5 @@ def _asked(
 
 def _near(record: RecordedAttempt) -> bool:
     """Whether a failure was, or may have been, for want of memory."""
-    category = record.category or "unknown"
-    return "oom" in category or "memory" in category or category == "unknown"
+    category = record.category or UNKNOWN
+    return category == UNKNOWN or is_memory_failure(category)

@@ -15,7 +15,7 @@ from airflow_autoremed.types import Conf, RunMetrics
 
 Role = Literal["driver", "executor"]
 
-MINIMUM_OVERHEAD = 384 * MIB
+_MINIMUM_OVERHEAD = 384 * MIB
 _OVERHEAD_FACTOR = 0.1
 
 
@@ -46,8 +46,22 @@ def overhead(conf: Conf, role: Role) -> int:
     declared = value(conf, overhead_key(conf, role))
     if declared is not None:
         return int(declared)
-    factor = value(conf, f"spark.{role}.memoryOverheadFactor") or _OVERHEAD_FACTOR
-    return max(MINIMUM_OVERHEAD, int(heap(conf, role) * factor))
+    return default_overhead(heap(conf, role), overhead_factor(conf, role))
+
+
+def overhead_factor(conf: Conf, role: Role) -> float:
+    """The share of the heap that Spark adds as overhead where none is declared."""
+    return value(conf, f"spark.{role}.memoryOverheadFactor") or _OVERHEAD_FACTOR
+
+
+def default_overhead(heap_bytes: float, factor: float = _OVERHEAD_FACTOR) -> int:
+    """Bytes that Spark adds to a heap where no overhead is declared: the larger of 384 MiB and its share."""
+    return max(_MINIMUM_OVERHEAD, int(heap_bytes * factor))
+
+
+def largest_heap(room: float, factor: float = _OVERHEAD_FACTOR) -> float:
+    """The largest heap that fits into *room* bytes together with the overhead that Spark then adds."""
+    return min(room - _MINIMUM_OVERHEAD, room / (1 + factor))
 
 
 def container(conf: Conf, role: Role) -> int:

@@ -180,7 +180,7 @@ class Containers:
         amounts = [_positive((requests.get(part) or {}).get("Amount")) for part in parts]
         if number != 0 and amounts[0]:
             if not amounts[1]:  # by Spark's rule, which knows the memory of the profile only
-                amounts[1] = max(allocation.MINIMUM_OVERHEAD // MIB, amounts[0] // 10)
+                amounts[1] = allocation.default_overhead(amounts[0] * MIB) // MIB
             self._profiles[number] = sum(amounts) * MIB
 
     def add(self, executor: str, moment_ms: float | None, *, cores: int | None, profile: int) -> None:

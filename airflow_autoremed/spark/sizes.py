@@ -58,8 +58,3 @@ def parse_seconds(text: str, default_unit: str = "s") -> float:
     raise ValueError(
         f"{text!r} is not a duration; write a whole number with a unit, such as '120s' or '10min'"
     )
-
-
-def format_seconds(seconds: float) -> str:
-    """*seconds* as Spark reads them, whole seconds: ``480s``."""
-    return f"{-int(-seconds // 1)}s"

@@ -25,6 +25,7 @@ from airflow_autoremed.replay import describe
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.types import (
     ANY,
+    REMEMBERED,
     UNKNOWN,
     Action,
     AttemptId,
@@ -50,8 +51,6 @@ from benchmarks.fleet.world import CATEGORY, LARGEST_CONTAINER, RETRIES, TEMPLAT
 
 _RECENT = 50
 """Attempts that a task's record is made of (``history/queries/patch_life.py``)."""
-_WINDOW = 39
-"""Attempts that a model is told of (``airflow/attempt/model_question.py``)."""
 _DAY = 86_400.0
 
 
@@ -87,7 +86,7 @@ class Books:
     unpatched: deque[Told] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """First tries as declared."""
     patched: deque[Told] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    past: deque[RecordedAttempt] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    past: deque[RecordedAttempt] = field(default_factory=lambda: deque(maxlen=REMEMBERED - 1))
 
 
 class Outcomes:

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.airflow.options import settings
-from airflow_autoremed.types import UNKNOWN, Classification, Insight, Predictor, RecordedAttempt, Restartable
+from airflow_autoremed.types import (
+    REMEMBERED,
+    UNKNOWN,
+    Classification,
+    Insight,
+    Predictor,
+    RecordedAttempt,
+    Restartable,
+)
 
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.attempt.running import RunningAttempt
-
-_WINDOW = 39
-"""Attempts of the task that are asked for. With the failed one, as many as a model remembers."""
 
 
 def insight(running: RunningAttempt, exception: str, cause: Classification) -> Insight | None:
@@ -30,7 +35,7 @@ def insight(running: RunningAttempt, exception: str, cause: Classification) -> I
         history = HistoryClient.current()
         return Insight(
             predictor,
-            history.task_history(running.attempt, _WINDOW),
+            history.task_history(running.attempt, REMEMBERED - 1),
             RecordedAttempt(
                 running.attempt,
                 running.started_at.timestamp(),
