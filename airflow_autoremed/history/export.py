@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, Table, func, select
 from sqlalchemy.sql import Select
 
+from airflow_autoremed import atomic_file
 from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import encoding, schema, schema_version
 from airflow_autoremed.history.db.engine import Database
@@ -93,22 +92,16 @@ def _write(
     )
     fields = arrow.schema([(column.name, _type(arrow, column)) for column in part.table.columns])
     fields = fields.with_metadata({"autoremed.schema_version": str(schema_version.VERSION)})
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     done = 0
-    try:
-        with (
-            os.fdopen(os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file,
-            arrow.parquet.ParquetWriter(file, fields, compression="zstd") as writer,
-        ):
-            for rows in _chunks(database, deployment, part):
-                writer.write_table(_batch(arrow, part.table, fields, rows))
-                done += len(rows)
-                if on_progress is not None:
-                    on_progress(Progress(part.name, done, max(done, total)))
-        unfinished.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
+    with (
+        atomic_file.replacing(path, mode=0o600) as file,
+        arrow.parquet.ParquetWriter(file, fields, compression="zstd") as writer,
+    ):
+        for rows in _chunks(database, deployment, part):
+            writer.write_table(_batch(arrow, part.table, fields, rows))
+            done += len(rows)
+            if on_progress is not None:
+                on_progress(Progress(part.name, done, max(done, total)))
     return done
 
 

@@ -1,24 +1,19 @@
 """A trained model in a failing task: read from an artifact of arrays and JSON, evaluated with numpy alone.
 
-An artifact is a directory with ``manifest.json`` and the ``.npz`` file (no pickle) that it names, found to be
-unchanged by its SHA-256: nothing in it can execute. Beside them lie, for people and retraining and never read
-here, the card and the estimators as joblib files.
+Beside the artifact (:mod:`airflow_autoremed.learning.artifact`) lie, for people and retraining and never read here,
+the card and the estimators as joblib files.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import logging
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.errors import UnusableModelError
+from airflow_autoremed.learning import artifact
 from airflow_autoremed.types import Prediction, Question
 
 if TYPE_CHECKING:
@@ -27,14 +22,11 @@ if TYPE_CHECKING:
 
     from airflow_autoremed.learning.families import Along, Head
 
-log = logging.getLogger("airflow_autoremed")
-
 SCHEMA = 1
 """Of the artifact."""
-MANIFEST = "manifest.json"
+MANIFEST = artifact.MANIFEST
 ARRAYS = "model.npz"
-_LARGEST = 256 * 1024 * 1024
-"""Bytes of arrays that are read at most."""
+_CURE = "train again (autoremed train)"
 
 
 @dataclass(frozen=True)
@@ -117,13 +109,7 @@ def load(directory: Path | str) -> Model | None:
     be used. Never raises. Without a model it costs one look at the file system."""
     if not os.path.isfile(os.path.join(directory, MANIFEST)):  # noqa: PTH113, PTH118 - the cheapest look
         return None
-    try:
-        return read(directory)
-    except UnusableModelError as error:
-        log.warning("[autoremed] The model is not used: %s", error)
-    except Exception as error:  # noqa: BLE001 - runs in failing tasks
-        log.warning("[autoremed] The model is not used: %s cannot be read: %r", directory, error)
-    return None
+    return artifact.usable(read, directory, "model")
 
 
 def read(directory: Path | str) -> Model:
@@ -134,14 +120,9 @@ def read(directory: Path | str) -> Model:
     from airflow_autoremed.learning import families, features
 
     folder = Path(directory)
-    manifest = read_manifest(folder)
-    for name, version in (("schema", SCHEMA), ("features", features.VERSION)):
-        if manifest.get(name) != version:
-            raise UnusableModelError(
-                f"{folder} has {name} {manifest.get(name)!r}, and this version needs {version!r}; "
-                "train again (autoremed train)"
-            )
-    arrays = _arrays(folder, manifest)
+    found = artifact.find(folder, _CURE)
+    found.require({"schema": SCHEMA, "features": features.VERSION})
+    manifest, arrays = found.manifest, found.arrays()
     try:
         similar = {str(key): int(count) for key, count in dict(manifest["similar"]).items()}
         slope, offset, usual = (float(manifest[name]) for name in ("slope", "offset", "usual_duration_s"))
@@ -158,74 +139,32 @@ def read(directory: Path | str) -> Model:
             manifest=manifest,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise UnusableModelError(f"{folder} is damaged ({error}); train again (autoremed train)") from None
+        raise UnusableModelError(f"{folder} is damaged ({error}); {_CURE}") from None
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Mapping[str, Any]:
     """What a model says about itself.
 
     :raises UnusableModelError: when there is nothing to read.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UnusableModelError(f"{folder / MANIFEST} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise UnusableModelError(f"{folder / MANIFEST} is damaged ({error}); train again") from None
-    if not isinstance(manifest, dict):
-        raise UnusableModelError(f"{folder / MANIFEST} is damaged (no mapping); train again")
-    return manifest
+    return artifact.find(folder, _CURE).manifest
 
 
 def write(model: Model, folder: Path) -> None:
     """Write *model* to *folder*, which has to be new: a model is never changed."""
-    import numpy as np
-
     from airflow_autoremed.learning import features
     from airflow_autoremed.learning.families import to_arrays
 
     folder.mkdir(parents=True)
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {**to_arrays(model.fails, "fails"), **to_arrays(model.duration, "duration")}
-    np.savez_compressed(buffer, **arrays)
-    raw = buffer.getvalue()
-    (folder / ARRAYS).write_bytes(raw)
     manifest = {
         **model.manifest,
         "schema": SCHEMA,
         "features": features.VERSION,
         "name": model.name,
-        "arrays": ARRAYS,
-        "sha256": hashlib.sha256(raw).hexdigest(),
         "slope": model.slope,
         "offset": model.offset,
         "usual_duration_s": model.usual_duration_s,
         "similar": dict(model.similar),
     }
-    unfinished = folder / f".{MANIFEST}"
-    unfinished.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    unfinished.replace(folder / MANIFEST)
-
-
-def _arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    import numpy as np
-
-    path = folder / Path(str(manifest.get("arrays"))).name
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise UnusableModelError(f"{path} is larger than the {_LARGEST} bytes of any model of ours")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UnusableModelError(f"{path} cannot be read: {error.strerror or error}") from None
-    if hashlib.sha256(raw).hexdigest() != manifest.get("sha256"):
-        raise UnusableModelError(f"{path} is not the file that was trained; train again")
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(part.file_size for part in archive.infolist()) > _LARGEST:
-                raise UnusableModelError(
-                    f"{path} unpacks to more than the {_LARGEST} bytes of any model of ours"
-                )
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UnusableModelError(f"{path} is damaged ({error}); train again") from None
+    arrays = {**to_arrays(model.fails, "fails"), **to_arrays(model.duration, "duration")}
+    artifact.write(folder, arrays, manifest, file=ARRAYS)

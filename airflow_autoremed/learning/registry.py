@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_autoremed import atomic_file
 from airflow_autoremed.errors import UnusableModelError
 from airflow_autoremed.learning.model import MANIFEST, load, read, read_manifest
 from airflow_autoremed.types import Predictor
@@ -116,9 +117,4 @@ def _write(models: Path, name: str | None, earlier: list[str], who: str, why: st
         "why": why,
         "before": earlier[:_MOST_BEFORE],
     }
-    unfinished = models / f".{CHAMPION}.{os.getpid()}"
-    try:
-        unfinished.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(models / CHAMPION)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    atomic_file.write(models / CHAMPION, (json.dumps(state, indent=2) + "\n").encode())

@@ -3,15 +3,12 @@
 It never overrides a rule. Nothing heavy is imported before there is a model to ask: numpy in :func:`read`, and
 scikit-learn only where a model is trained (:mod:`airflow_autoremed.learning.text_training`).
 
-A model is a directory with ``manifest.json`` (JSON) and the file of arrays that it names (``.npz`` without pickle,
-found to be unchanged by its SHA-256): nothing in it can execute.
+On disk it is an artifact (:mod:`airflow_autoremed.learning.artifact`); 34 categories take 4.5 MB.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import logging
 import math
 import os
@@ -25,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed import log_text
 from airflow_autoremed.errors import UnusableModelError
+from airflow_autoremed.learning import artifact
 from airflow_autoremed.settings import airflow_home
 
 if TYPE_CHECKING:
@@ -37,12 +35,11 @@ SCHEMA = 1
 """Of the artifact."""
 FEATURES = 1
 """Of :func:`counts`. A model of other features, or of another :data:`airflow_autoremed.log_text.VERSION`, is refused."""
-MANIFEST = "manifest.json"
+MANIFEST = artifact.MANIFEST
+_CURE = "train it again (autoremed rules learn)"
 
 WIDTH = 2**14
 """Columns for words, and as many for characters."""
-_LARGEST = 256 * 1024 * 1024
-"""Bytes of arrays that are read at most. 34 categories take 4.5 MB."""
 _LONGEST_TEXT = 12_000
 """Characters of a condensed text that features are made of; the last ones."""
 
@@ -130,13 +127,7 @@ def second_opinion(directory: Path | str, texts: Iterable[str]) -> Opinion | Non
 
 def load(directory: Path | str) -> TextModel | None:
     """The model in ``directory``; ``None``, with a warning that says why, where it cannot be used. Never raises."""
-    try:
-        return read(directory)
-    except UnusableModelError as error:
-        log.warning("[autoremed] The text model is not used: %s", error)
-    except Exception as error:  # noqa: BLE001 - runs in workers
-        log.warning("[autoremed] The text model is not used: %s cannot be read: %r", directory, error)
-    return None
+    return artifact.usable(read, directory, "text model")
 
 
 def read(directory: Path | str) -> TextModel:
@@ -144,50 +135,9 @@ def read(directory: Path | str) -> TextModel:
 
     :raises UnusableModelError: there is none, it is damaged, or it was made for another version of this package.
     """
-    folder = Path(directory)
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UnusableModelError(f"{folder / MANIFEST} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise UnusableModelError(f"{folder / MANIFEST} is damaged ({error}); train it again") from None
-    if not isinstance(manifest, dict):
-        raise UnusableModelError(f"{folder / MANIFEST} is damaged (no mapping); train it again")
-    wanted = {"schema": SCHEMA, "features": FEATURES, "wording": log_text.VERSION, "width": WIDTH}
-    for name, version in wanted.items():
-        if manifest.get(name) != version:
-            raise UnusableModelError(
-                f"{folder} has {name} {manifest.get(name)!r}, and this version needs {version!r}; "
-                "train it again (autoremed rules learn)"
-            )
-    return _checked(manifest, _arrays(folder, manifest))
-
-
-def _arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    import io
-    import zipfile
-
-    import numpy as np
-
-    path = folder / Path(str(manifest.get("arrays"))).name
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise UnusableModelError(f"{path} is larger than the {_LARGEST} bytes of any model of ours")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UnusableModelError(f"{path} cannot be read: {error.strerror or error}") from None
-    if hashlib.sha256(raw).hexdigest() != manifest.get("sha256"):
-        raise UnusableModelError(f"{path} is not the file that was trained; train it again")
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(part.file_size for part in archive.infolist()) > _LARGEST:
-                raise UnusableModelError(
-                    f"{path} unpacks to more than the {_LARGEST} bytes of any model of ours"
-                )
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            return {name: archive[name] for name in ("rarity", "weights", "offsets")}
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UnusableModelError(f"{path} is damaged ({error}); train it again") from None
+    found = artifact.find(Path(directory), _CURE)
+    found.require({"schema": SCHEMA, "features": FEATURES, "wording": log_text.VERSION, "width": WIDTH})
+    return _checked(found.manifest, found.arrays())
 
 
 def _checked(manifest: Mapping[str, Any], arrays: dict[str, Any]) -> TextModel:
@@ -199,37 +149,27 @@ def _checked(manifest: Mapping[str, Any], arrays: dict[str, Any]) -> TextModel:
         or len(classes) < 2
         or not all(isinstance(each, str) for each in classes)
     ):
-        raise UnusableModelError("its manifest names no classes; train it again")
+        raise UnusableModelError(f"its manifest names no classes; {_CURE}")
     if bar is not None and (isinstance(bar, bool) or not isinstance(bar, (int, float)) or not 0 <= bar <= 1):
-        raise UnusableModelError(f"its bar is {bar!r}, no number from 0 to 1; train it again")
+        raise UnusableModelError(f"its bar is {bar!r}, no number from 0 to 1; {_CURE}")
     shapes = {"rarity": (2 * WIDTH,), "weights": (len(classes), 2 * WIDTH), "offsets": (len(classes),)}
     for name, shape in shapes.items():
-        array = arrays[name]
-        if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise UnusableModelError(f"its {name} are not {shape} finite numbers; train it again")
+        array = arrays.get(name)
+        if array is None or array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise UnusableModelError(f"its {name} are not {shape} finite numbers; {_CURE}")
     return TextModel(
         tuple(classes),
         bar=None if bar is None else float(bar),
         metrics=manifest.get("metrics") or {},
         name=str(manifest.get("sha256"))[:12],
-        **arrays,
+        **{name: arrays[name] for name in shapes},
     )
 
 
 def save(model: TextModel, directory: Path | str) -> Path:
     """Write ``model``; a former one stays in use until the new one is complete. Returns the manifest's path."""
-    import io
-
-    import numpy as np
-
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.savez(buffer, rarity=model.rarity, weights=model.weights, offsets=model.offsets)
-    raw = buffer.getvalue()
-    digest = hashlib.sha256(raw).hexdigest()
-    arrays = folder / f"text-model-{digest[:16]}.npz"
-    _write(arrays, raw)
     manifest = {
         "schema": SCHEMA,
         "features": FEATURES,
@@ -237,24 +177,14 @@ def save(model: TextModel, directory: Path | str) -> Path:
         "width": WIDTH,
         "classes": list(model.classes),
         "bar": model.bar,
-        "arrays": arrays.name,
-        "sha256": digest,
         "metrics": dict(model.metrics),
     }
-    _write(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    arrays = {"rarity": model.rarity, "weights": model.weights, "offsets": model.offsets}
+    name = artifact.write(folder, arrays, manifest, file="text-model-{}.npz", packed=False)
     for former in folder.glob("text-model-*.npz"):
-        if former != arrays:
+        if former.name != name:
             former.unlink(missing_ok=True)
     return folder / MANIFEST
-
-
-def _write(path: Path, raw: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(raw)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 # ------------------------------------------------------------------------------------------------------- features

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow_autoremed import atomic_file
+
 FORMAT = 3
 """Raise it when :class:`~airflow_autoremed.failures.rules.rule.Rule` or the derivation of literals changes."""
 SHIPPED = Path(__file__).parents[1] / "catalogue" / "compiled.json"
@@ -82,21 +84,11 @@ def write(key: str, value: Any) -> None:
     path = _path(key)
     if path is None:
         return
-    import tempfile
-
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not _is_ours(path.parent.stat()):
             return
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(seal(key, value))
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        atomic_file.write(path, seal(key, value), mode=0o600)
         _forget_others(path)
 
 
@@ -128,7 +120,7 @@ def _forget_others(path: Path) -> None:
     for old in kept[:-_KEPT]:
         old.unlink(missing_ok=True)
     newest = path.stat().st_mtime
-    for left in path.parent.glob(".new-*"):
+    for left in path.parent.glob(f"{atomic_file.UNFINISHED}*"):
         if left.stat().st_mtime < newest - 3600:
             left.unlink(missing_ok=True)
 
