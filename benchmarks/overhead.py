@@ -304,7 +304,7 @@ def train_model(models: Path) -> None:
     sys.path.insert(0, str(ROOT))
     from airflow_autoremed.learning import registry, training_run
     from airflow_autoremed.types import Objective
-    from tests.unit.learning.test_families import history
+    from tests.support.task_histories import history
 
     report = training_run.run(history(60, 12), models, objective=Objective(), promote=False)
     registry.promote(models, report.name, who="benchmark", why="to be measured")

@@ -27,7 +27,7 @@ from airflow_autoremed.replay import blind, describe, playbook, replay, with_mod
 from airflow_autoremed.spark.event_log_files import find_event_logs
 from airflow_autoremed.types import Action, Classification, Limits, Prices, Restartable
 from tests.support.decisions import decision, recorded
-from tests.unit.learning.test_families import history
+from tests.support.task_histories import history
 
 pytestmark = pytest.mark.integration
 

@@ -26,9 +26,7 @@ from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.types import Action, AttemptId, Ceilings, Mode, PatchRules, PatchState, TaskRecord
 from tests.integration.servers import Door, Server, mariadb, postgres
 from tests.support import stores
-from tests.unit.history import test_store as on_sqlite
-from tests.unit.history.test_migrations import alembic_version, differences, state
-from tests.unit.history.test_store import (
+from tests.support.attempts import (
     DECLARED,
     GROWN,
     NOON,
@@ -40,6 +38,8 @@ from tests.unit.history.test_store import (
     patch_for,
     remediation,
 )
+from tests.support.schemas import alembic_version, differences, state
+from tests.unit.history import test_store as on_sqlite
 
 pytestmark = pytest.mark.integration
 

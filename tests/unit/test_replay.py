@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from airflow_autoremed.replay import Tally, blind, describe, of_task, playbook, replay, with_model
+from airflow_autoremed.spark.sizes import GIB
 from airflow_autoremed.types import AttemptId, Limits, Prices, RecordedAttempt, Restartable
-from tests.unit.learning.test_families import history
-from tests.unit.recommending.test_optimiser import GIB, Knows
+from tests.support.predictors import Knows
+from tests.support.task_histories import history
 
 HEAP = "spark.executor.memory"
 

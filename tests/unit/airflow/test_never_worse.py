@@ -15,8 +15,8 @@ from airflow.sdk import RetryAction
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.opt_in import cluster_policy, listener
 from airflow_autoremed.airflow.opt_in.attach import is_attached
+from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, TaskInstance, forget
-from tests.unit.airflow.opt_in.test_ways_in import memory_of
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from airflow_autoremed.airflow.compat import AirflowFailException, AirflowSkipEx
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.history import Store
 from airflow_autoremed.learning import registry
-from tests.unit.cli.test_models import filled  # noqa: F401 - a fixture
-from tests.unit.ingestion.test_airflow_history import airflow  # noqa: F401 - a fixture
-from tests.unit.learning.test_families import history
+from tests.support.airflow_api import airflow_server  # noqa: F401 - a fixture
+from tests.support.filled_store import filled_store  # noqa: F401 - a fixture
+from tests.support.task_histories import history
 
 REAL = Path(__file__).parents[2] / "data" / "event_logs"
 
@@ -54,7 +54,7 @@ def test_a_damaged_log_is_named_and_the_others_are_taken_in(logs, capsys):
     assert "app-broken" in capsys.readouterr().out
 
 
-def test_airflows_own_history_is_taken_in_through_a_connection(airflow, airflow_home, monkeypatch):  # noqa: F811
+def test_airflows_own_history_is_taken_in_through_a_connection(airflow, airflow_home, monkeypatch):
     connection = {"conn_type": "http", "host": "airflow", "port": 8080, "login": "ann", "password": "hush"}
     monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
     counts = ingest(airflow_conn_id="airflow_api")
@@ -67,7 +67,7 @@ def test_airflows_own_history_is_taken_in_through_a_connection(airflow, airflow_
     assert row.attempt.task_id == "load"
 
 
-def test_a_password_without_a_login_is_a_token(airflow, monkeypatch):  # noqa: F811
+def test_a_password_without_a_login_is_a_token(airflow, monkeypatch):
     connection = {"conn_type": "http", "host": "http://airflow:8080", "password": "mine"}
     monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
     ingest(airflow_conn_id="airflow_api", since="1d")
@@ -79,7 +79,7 @@ def test_nothing_to_ingest_is_said_when_the_dag_file_is_read():
         IngestHistoryOperator(task_id="ingest")
 
 
-def test_training_says_what_the_command_says_and_the_model_that_passed_decides(filled, airflow_home):  # noqa: F811
+def test_training_says_what_the_command_says_and_the_model_that_passed_decides(filled, airflow_home):
     report = train()
     assert report["attempts"] == len(history(25, 8))
     passed = all(each["passed"] for each in report["audits"])
@@ -90,7 +90,7 @@ def test_training_says_what_the_command_says_and_the_model_that_passed_decides(f
 
 
 def test_a_model_that_fails_an_audit_is_not_used_and_the_log_says_which(
-    filled,  # noqa: F811
+    filled,
     airflow_home,
     monkeypatch,
     capsys,
@@ -104,7 +104,7 @@ def test_a_model_that_fails_an_audit_is_not_used_and_the_log_says_which(
     assert "the playbook decides as before" in said
 
 
-def test_promotion_can_be_left_to_a_person(filled, airflow_home):  # noqa: F811
+def test_promotion_can_be_left_to_a_person(filled, airflow_home):
     assert not train(promote=False)["promoted"]
     assert registry.champion_name(airflow_home / "autoremed" / "models") is None
 
@@ -115,7 +115,7 @@ def test_with_too_little_history_the_task_is_skipped(airflow_home):
         train()
 
 
-def test_a_worker_without_scikit_learn_is_told_what_to_install(filled, monkeypatch):  # noqa: F811
+def test_a_worker_without_scikit_learn_is_told_what_to_install(filled, monkeypatch):
     def absent(*_: Any, **__: Any) -> None:
         raise ImportError("No module named 'sklearn'")
 

@@ -10,7 +10,7 @@ pytest.importorskip("sklearn")
 
 from benchmarks import neighbours
 from benchmarks.proof import report as proof
-from tests.unit.benchmarks.test_proof import job, tried
+from tests.support.proof_jobs import job, tried
 
 
 @pytest.fixture

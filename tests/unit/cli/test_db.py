@@ -25,7 +25,7 @@ from airflow_autoremed.history.opening import open_database
 from airflow_autoremed.history.prune import PruneCounts
 from airflow_autoremed.types import Ceilings, Mode
 from tests.support import stores
-from tests.unit.history.test_store import DECLARED, NOON, TRY_1, TRY_2, begin, decide, end, remediation
+from tests.support.attempts import DECLARED, NOON, TRY_1, TRY_2, begin, decide, end, remediation
 
 NOW = datetime.now(timezone.utc)
 LONG_AGO = NOW - timedelta(days=200)

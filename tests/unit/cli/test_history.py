@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from airflow_autoremed.cli.history import history, show
 from airflow_autoremed.history import Store
 from airflow_autoremed.types import Action, EvidenceLine, Mode
+from tests.support.attempts import DECLARED, HEAP, NOON, TRY_1, TRY_2, begin, decide, end, remediation
 from tests.support.decisions import decision
-from tests.unit.history.test_store import DECLARED, HEAP, NOON, TRY_1, TRY_2, begin, decide, end, remediation
 
 app = typer.Typer()
 app.command()(history)

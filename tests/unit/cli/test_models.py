@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 
 import pytest
 from typer.testing import CliRunner
 
 from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart
 from airflow_autoremed.history.queries.training_attempts import everything
 from airflow_autoremed.learning import registry
-from airflow_autoremed.types import Action, Classification, Restartable
-from tests.support.decisions import decision, recorded
-from tests.unit.learning.test_families import history
+from tests.support.filled_store import filled_store  # noqa: F401 - a fixture
+from tests.support.task_histories import history
 
 
 @pytest.fixture
@@ -24,32 +21,6 @@ def run(airflow_home):
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
     return run
-
-
-@pytest.fixture
-def filled(airflow_home):
-    """A store with a history in it."""
-    url = f"sqlite:///{airflow_home}/autoremed.db"
-    store = Store(url)
-    for record in history(25, 8):
-        began = datetime.fromtimestamp(record.started_at, timezone.utc)
-        cause = Classification(record.category or "", "r", Restartable.WITH_CHANGES, True)
-        verdict = recorded(decision(Action.REMEDIATE, "more", cause, record.effective))
-        store.record(
-            record.attempt,
-            start=AttemptStart(
-                record.attempt,
-                baseline=record.baseline,
-                effective=record.effective,
-                operator=record.operator,
-                started_at=began,
-                patched=record.baseline != record.effective,
-                fingerprint=record.fingerprint,
-            ),
-            decision=None if record.succeeded else verdict,
-            end=AttemptEnd(bool(record.succeeded), began, record.duration_s, 1.0),
-        )
-    return url
 
 
 def test_what_the_store_gives_to_training_is_what_was_recorded(filled):

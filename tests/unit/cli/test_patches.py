@@ -13,8 +13,8 @@ from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.attempt_records import AttemptStart
 from airflow_autoremed.types import AttemptId
+from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, TaskInstance, forget
-from tests.unit.airflow.opt_in.test_ways_in import memory_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 

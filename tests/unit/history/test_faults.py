@@ -18,7 +18,7 @@ from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.db import schema_version
 from airflow_autoremed.types import Mode
-from tests.unit.history.test_store import TRY_1, TRY_2, begin, decide, remediation
+from tests.support.attempts import TRY_1, TRY_2, begin, decide, remediation
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -27,7 +25,8 @@ from airflow_autoremed.history.db.run_metrics_table import metadata
 from airflow_autoremed.history.db.schema_state import State
 from airflow_autoremed.types import Mode, PatchState
 from tests.support import stores
-from tests.unit.history.test_store import TRY_1, TRY_2, begin, decide, patch_for, remediation
+from tests.support.attempts import TRY_1, TRY_2, begin, decide, patch_for, remediation
+from tests.support.schemas import alembic_version, differences, state
 
 
 @pytest.fixture
@@ -47,27 +46,6 @@ def test_the_question_that_every_try_asks_names_every_table() -> None:
     keys = {table.name: [column.name for column in table.primary_key] for table in metadata.tables.values()}
     del keys["autoremed_meta"]
     assert {name: [key] for name, key in schema_probe.PROBED.items()} == keys
-
-
-def differences(engine: Engine) -> list[Any]:
-    """What Alembic would change to get from the tables to ``metadata``."""
-    with engine.connect() as connection:
-        options = {
-            "version_table": schema_state.ALEMBIC_TABLE,
-            "compare_type": True,
-            "compare_server_default": True,
-        }
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
-
-
-def state(engine: Engine) -> State:
-    with engine.connect() as connection:
-        return schema_state.look(connection).state
-
-
-def alembic_version(engine: Engine) -> list[Any]:
-    with engine.connect() as connection:
-        return [row[0] for row in connection.exec_driver_sql(f"SELECT * FROM {schema_state.ALEMBIC_TABLE}")]
 
 
 def test_every_version_has_a_migration_and_every_earlier_one_a_store_to_try_it_on() -> None:

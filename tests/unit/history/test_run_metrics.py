@@ -28,7 +28,7 @@ from airflow_autoremed.history.queries.run_metrics import (
     with_runs,
 )
 from airflow_autoremed.types import AttemptId, RecordedAttempt, RunMetrics
-from tests.unit.history.test_store import NOON
+from tests.support.attempts import NOON
 
 TRY_1 = AttemptId("etl", "manual__1", "aggregate", -1, 1)
 TRY_2 = replace(TRY_1, try_number=2)

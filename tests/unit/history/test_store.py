@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -26,52 +26,25 @@ from airflow_autoremed.types import (
     Advice,
     AttemptId,
     Ceilings,
-    Classification,
-    Decision,
-    EvidenceLine,
     Mode,
-    Patch,
     PatchState,
     Reason,
-    Restartable,
     Scope,
-    Source,
 )
-from tests.support.decisions import decision, recorded
-
-NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=timezone.utc)
-TRY_1 = AttemptId("etl", "manual__1", "aggregate", -1, 1)
-TRY_2 = replace(TRY_1, try_number=2)
-DECLARED = {"spark.executor.memory": "600m", "spark.app.name": "naïve ☃"}
-GROWN = {**DECLARED, "spark.executor.memory": "1624m"}
-HEAP = Classification(
-    category="executor_oom",
-    rule="executor-heap",
-    restartable=Restartable.WITH_CHANGES,
-    memory_configuration=True,
-    lines=(EvidenceLine(812, "java.lang.OutOfMemoryError: Java heap space", Source.EXECUTOR_LOG),),
+from tests.support.attempts import (
+    DECLARED,
+    GROWN,
+    HEAP,
+    NOON,
+    TRY_1,
+    TRY_2,
+    begin,
+    decide,
+    end,
+    patch_for,
+    remediation,
 )
-
-
-def patch_for(attempt: AttemptId) -> Patch:
-    scope = Scope(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
-    path = "/spark.executor.memory"
-    return Patch(
-        ({"op": "test", "path": path, "value": "600m"}, {"op": "replace", "path": path, "value": "1624m"}),
-        scope,
-        from_try=attempt.try_number,
-    )
-
-
-def remediation(attempt: AttemptId = TRY_1) -> Decision:
-    return decision(
-        Action.REMEDIATE,
-        "The executor's heap was too small.",
-        HEAP,
-        GROWN,
-        patch=patch_for(attempt),
-        changes={"spark.executor.memory": ("600m", "1624m")},
-    )
+from tests.support.decisions import decision
 
 
 @pytest.fixture
@@ -84,34 +57,6 @@ def store(url: str) -> Iterator[Store]:
     store = Store(url)
     yield store
     store.close()
-
-
-def begin(
-    store: Store,
-    attempt: AttemptId,
-    *,
-    patched: bool = False,
-    started_at: datetime = NOON,
-    max_tries: int | None = None,
-) -> None:
-    start = AttemptStart(
-        attempt,
-        baseline=DECLARED,
-        effective=GROWN if patched else DECLARED,
-        operator="SparkSubmitOperator",
-        started_at=started_at,
-        patched=patched,
-        max_tries=max_tries,
-    )
-    store.record(attempt, start=start)
-
-
-def decide(store: Store, attempt: AttemptId, made: Decision, *, mode: Mode, excerpt: str = "") -> None:
-    store.record(attempt, decision=recorded(made, mode, excerpt))
-
-
-def end(store: Store, attempt: AttemptId, *, succeeded: bool | None) -> None:
-    store.record(attempt, end=AttemptEnd(succeeded, NOON + timedelta(minutes=1), 60.5, 96.25))
 
 
 def test_an_attempt_comes_back_with_all_that_was_recorded(store: Store) -> None:

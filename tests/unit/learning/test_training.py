@@ -16,8 +16,9 @@ from airflow_autoremed.learning.examples import Refused, TrainingSet, examples
 from airflow_autoremed.learning.families import Constant, Linear, Scaling
 from airflow_autoremed.learning.model import ARRAYS, MANIFEST, Model, load, read, write
 from airflow_autoremed.learning.training import calibrate, train
+from airflow_autoremed.spark.sizes import GIB
 from airflow_autoremed.types import Axis, Objective, Question
-from tests.unit.learning.test_families import GIB, history
+from tests.support.task_histories import history
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from airflow_autoremed.remediation.gates import Passage
 from airflow_autoremed.remediation.pipeline import decide
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.limits import violations
+from airflow_autoremed.spark.sizes import GIB
 from airflow_autoremed.types import (
     Action,
     AttemptId,
@@ -31,35 +32,12 @@ from airflow_autoremed.types import (
     RecordedAttempt,
     Restartable,
 )
+from tests.support.predictors import Knows
 
-GIB = 1024**3
 ATTEMPT = AttemptId("d", "r", "t", -1, 1)
 OOM = Classification(
     "executor_oom_heap", "rule", Restartable.WITH_CHANGES, True, summary="The heap was full."
 )
-
-
-@dataclass
-class Knows:
-    """A predictor that knows the need: P(fail) falls from 1 to *rest* around it."""
-
-    need: float = 6 * GIB
-    similar: int = 10_000
-    rest: float = 0.02
-    seconds: float = 100.0
-
-    def predict(self, question):
-        axes = question.axes
-        shape = tuple(len(axis.values) for axis in axes)
-        heap = float(allocation.heap(question.coming.effective, "executor"))
-        fails = np.full(shape, 1.0 if heap < self.need else self.rest)
-        for number, axis in enumerate(axes):
-            if axis.key == "spark.executor.memory":
-                values = np.where(np.asarray(axis.values) < self.need, 0.97, self.rest)
-                fails = np.broadcast_to(
-                    values.reshape([-1 if n == number else 1 for n in range(len(axes))]), shape
-                ).copy()
-        return Prediction(fails, np.full(shape, self.seconds), self.similar, "m1")
 
 
 def insight(predictor, **objective):

@@ -13,6 +13,7 @@ from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
 from airflow_autoremed.patching import make_patch
 from airflow_autoremed.recommending.rightsizing import proposals
+from airflow_autoremed.spark.sizes import GIB
 from airflow_autoremed.types import (
     ANY,
     RIGHT_SIZED,
@@ -22,9 +23,8 @@ from airflow_autoremed.types import (
     RecordedAttempt,
     Scope,
 )
+from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, TaskInstance, forget
-from tests.unit.airflow.opt_in.test_ways_in import memory_of
-from tests.unit.recommending.test_optimiser import GIB
 
 HEAP = "spark.executor.memory"
 

@@ -11,7 +11,7 @@ from airflow_autoremed.remediation import reasons
 from airflow_autoremed.remediation.gates import GATES, Passage
 from airflow_autoremed.remediation.pipeline import decide
 from airflow_autoremed.types import Action, Brakes, FailedAttempt, Limits, Mode, PastAttempt
-from tests.unit.remediation.test_pipeline import CONF, HEAP, TABLE, failed
+from tests.support.failed_attempts import CONF, HEAP, TABLE, failed
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 GROWN = {"spark.executor.memory": "8g"}

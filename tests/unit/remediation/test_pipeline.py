@@ -7,24 +7,14 @@ from airflow_autoremed.remediation.gates import Passage
 from airflow_autoremed.remediation.pipeline import decide
 from airflow_autoremed.types import (
     Action,
-    AttemptId,
     Classification,
-    FailedAttempt,
     Limits,
     Mode,
     Restartable,
 )
+from tests.support.failed_attempts import HEAP, TABLE, failed
 
-CONF = {"spark.executor.memory": "4g"}
-HEAP = Classification(
-    "executor_oom_heap", "rule", Restartable.WITH_CHANGES, True, summary="The heap was full."
-)
 NAMELESS = Classification("unknown", None, Restartable.AS_IS, False)
-TABLE = Classification("missing_data", "rule", Restartable.NO, False, summary="The table is missing.")
-
-
-def failed(retries_left: int) -> FailedAttempt:
-    return FailedAttempt(AttemptId("d", "r", "t", -1, 1), CONF, CONF, retries_left)
 
 
 def test_a_retry_that_is_left_runs_with_what_the_cause_needs():

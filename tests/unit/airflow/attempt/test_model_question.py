@@ -18,9 +18,9 @@ from airflow_autoremed.learning.examples import TrainingSet, examples
 from airflow_autoremed.learning.families import Constant
 from airflow_autoremed.learning.model import ARRAYS, write
 from airflow_autoremed.learning.training import train
+from tests.support.submitted import memory_of
+from tests.support.task_histories import history
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, TaskInstance, forget
-from tests.unit.airflow.opt_in.test_ways_in import memory_of
-from tests.unit.learning.test_families import history
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from airflow_autoremed.airflow.attempt import judged_later
 from airflow_autoremed.history import Store
 from airflow_autoremed.remediation.gates import paused_until
 from airflow_autoremed.types import AttemptId, PatchState
+from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance, forget
-from tests.unit.airflow.opt_in.test_ways_in import memory_of
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.opt_in import listener
+from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED
-from tests.unit.airflow.opt_in.test_ways_in import memory_of
 
 
 @pytest.fixture

@@ -22,14 +22,8 @@ from airflow_autoremed.airflow.opt_in import listener
 from airflow_autoremed.airflow.opt_in.attach import options_for
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.history import Store
+from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance, forget
-
-
-def memory_of(argv: str) -> str | None:
-    words = argv.split()
-    if "--executor-memory" in words:
-        return words[words.index("--executor-memory") + 1]
-    return next((w.split("=")[1] for w in words if w.startswith("spark.executor.memory=")), None)
 
 
 @pytest.fixture

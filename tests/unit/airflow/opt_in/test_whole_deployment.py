@@ -13,8 +13,8 @@ from airflow_autoremed.airflow.opt_in.attach import is_attached, options_for
 from airflow_autoremed.airflow.options import Options
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.settings import from_options
+from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, REFUSED, TaskInstance, forget
-from tests.unit.airflow.opt_in.test_ways_in import memory_of
 
 
 @pytest.fixture
