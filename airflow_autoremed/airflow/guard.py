@@ -7,7 +7,11 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from airflow_autoremed.errors import SettingsError
+
 log = logging.getLogger("airflow_autoremed")
+
+_SAID: set[str] = set()
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +38,14 @@ def never_worse(doing: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]
 
 
 def warn(doing: str, error: BaseException) -> None:
-    """The one warning about a fault of ours; its traceback is logged on level DEBUG."""
+    """The one warning about a fault of ours; its traceback is logged on level DEBUG.
+
+    A setting that cannot be used is said once a process, not once for each of its tasks.
+    """
+    if isinstance(error, SettingsError):
+        if str(error) in _SAID:
+            return
+        _SAID.add(str(error))
     log.warning(
         "[autoremed] airflow-autoremed failed while %s (%s: %s). The task continues without it.",
         doing,

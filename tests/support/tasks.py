@@ -139,11 +139,13 @@ class TaskInstance:
 
 def forget() -> None:
     """Forget what a worker process keeps between the tasks it runs."""
+    from airflow_autoremed.airflow import guard
     from airflow_autoremed.airflow.attempt import lifecycle, model_question
     from airflow_autoremed.airflow.attempt.history_client import HistoryClient
     from airflow_autoremed.airflow.options import settings
 
     lifecycle._running.clear()
+    guard._SAID.clear()
     settings.cache_clear()
     HistoryClient.current.cache_clear()
     model_question._champion.cache_clear()

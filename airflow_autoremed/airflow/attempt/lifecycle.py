@@ -23,6 +23,7 @@ from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 from airflow_autoremed.airflow.attempt.running import (
     RunningAttempt,
     attempt_id,
+    bundle_root,
     load_catalogue_of,
     retries_left,
 )
@@ -55,7 +56,7 @@ def before_execute(context: Mapping[str, Any], options: Options, *, resumes: boo
     from airflow_autoremed.failures.matching.log_tap import LogTap
     from airflow_autoremed.spark.fingerprint import fingerprint
 
-    baseline = platform.read_conf(operator)
+    baseline, root = platform.read_conf(operator), bundle_root(ti)
     running = RunningAttempt(
         attempt_id(ti),
         operator,
@@ -64,8 +65,9 @@ def before_execute(context: Mapping[str, Any], options: Options, *, resumes: boo
         mode,
         baseline,
         baseline,
-        LogTap(partial(load_catalogue_of, operator)),
+        LogTap(partial(load_catalogue_of, operator, root)),
         fingerprint=fingerprint(baseline, platform.job(operator)),
+        bundle_root=root,
         max_tries=getattr(ti, "max_tries", None),
     )
     began = getattr(ti, "start_date", None)

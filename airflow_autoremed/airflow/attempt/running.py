@@ -36,6 +36,8 @@ class RunningAttempt:
     """Whether that is the one that was promoted for the task."""
     past: tuple[PastAttempt, ...] = ()
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    bundle_root: str | None = None
+    """Of the Dag bundle that the task was loaded from (Airflow 3)."""
     max_tries: int | None = None
     """Airflow's. Clearing the task raises it."""
     doomed: str | None = None
@@ -70,7 +72,7 @@ class RunningAttempt:
 
     def catalogue(self) -> Catalogue:
         """The rules that hold for this task: those beside its Dag, the deployment's, ours."""
-        return load_catalogue_of(self.operator)
+        return load_catalogue_of(self.operator, self.bundle_root)
 
     @property
     def limits(self) -> Limits:
@@ -103,12 +105,21 @@ def retries_left(ti: Any, max_tries: int | None = None) -> int:
     return max(0, int(most) - int(ti.try_number) + 1)
 
 
-def load_catalogue_of(operator: Any) -> Catalogue:
-    """The rules that hold for a task: those beside its Dag, the deployment's, ours."""
+def bundle_root(ti: Any) -> str | None:
+    """Where the Dag bundle of a task instance lies; ``None`` before Airflow 3."""
+    path = getattr(getattr(ti, "bundle_instance", None), "path", None)
+    return None if path is None else str(path)
+
+
+def load_catalogue_of(operator: Any, root: str | None = None) -> Catalogue:
+    """The rules that hold for a task: those beside its Dag, the deployment's, ours.
+
+    :param root: of its Dag bundle; without one, rules are looked for up to Airflow's ``dags_folder``.
+    """
     from airflow_autoremed.airflow.compat import dags_folder
     from airflow_autoremed.failures.rules.dag_folder_rules import dag_rules_paths
     from airflow_autoremed.failures.rules.loading import load_catalogue
 
     dag = operator.get_dag()
-    beside = dag_rules_paths(dag.fileloc, dags_folder()) if dag is not None else ()
+    beside = dag_rules_paths(dag.fileloc, root or dags_folder()) if dag is not None else ()
     return load_catalogue((*beside, *settings().rules_paths))

@@ -359,3 +359,10 @@ def test_an_exception_of_the_operator_itself_is_not_taken_for_one_of_the_jobs_co
     outcome = TaskInstance(task).run()
     assert isinstance(outcome.error, KeyError)
     assert outcome.decision.action.value == "default"
+
+
+def test_a_setting_that_cannot_be_used_is_said_once_a_process(monkeypatch, spark_task, warnings):
+    monkeypatch.setenv("AIRFLOW__AUTOREMED__ATTACH_TO_ALL", "perhaps")
+    for number in range(3):
+        cluster_policy.task_policy(spark_task(task_id=f"t{number}"))
+    assert len(warnings()) == 1

@@ -38,6 +38,19 @@ def test_a_dag_outside_the_dags_folder_has_the_rules_beside_it(tmp_path):
     assert dag_rules_paths(str(tmp_path / "dag.py"), "/elsewhere") == (tmp_path / "autoremed_rules.yaml",)
 
 
+def test_the_root_of_a_dag_bundle_counts_like_the_dags_folder(tmp_path):
+    from types import SimpleNamespace
+
+    from airflow_autoremed.airflow.attempt.running import bundle_root, load_catalogue_of
+
+    team = tmp_path / "bundle" / "team"
+    team.mkdir(parents=True)
+    (tmp_path / "bundle" / "autoremed_rules.yaml").write_text(RETRY_IT)
+    ti = SimpleNamespace(bundle_instance=SimpleNamespace(path=tmp_path / "bundle"))
+    operator = SimpleNamespace(get_dag=lambda: SimpleNamespace(fileloc=str(team / "dag.py")))
+    assert load_catalogue_of(operator, bundle_root(ti)).get("orders-come-late").users
+
+
 def test_a_team_declares_always_retry_this_beside_its_dag(spark_submit, spark_task, tmp_path, monkeypatch):
     from airflow.sdk import DAG, RetryAction
 
