@@ -43,6 +43,7 @@ __all__ = [
     "RetryPolicy",
     "TaskDeferred",
     "airflow_option",
+    "base_url",
     "connection_url",
     "count",
     "dags_folder",
@@ -90,6 +91,11 @@ def logging_option(name: str) -> str | None:
 def dags_folder() -> str | None:
     """Airflow's ``[core] dags_folder``."""
     return _option("core", "dags_folder")
+
+
+def base_url() -> str | None:
+    """Where Airflow is reached, ``[api] base_url``; ``None`` where it is not set."""
+    return _option("api", "base_url")
 
 
 def _option(section: str, name: str) -> str | None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from airflow_autoremed.history.stored import (
         AttemptFilter,
         OutcomesOf,
+        Overview,
         PromotedPatch,
         StoredAttempt,
         StoredDecision,
@@ -188,18 +189,49 @@ class Store:
 
         return self._read(training_attempts.of_task, attempt, most)
 
-    def recent(self, limit: int, wanted: AttemptFilter | None = None) -> list[StoredAttempt]:
-        """The *limit* attempts recorded last of those that are *wanted*, latest first."""
+    def recent(
+        self, limit: int, wanted: AttemptFilter | None = None, *, mark_unreadable: bool = False
+    ) -> list[StoredAttempt]:
+        """The *limit* attempts recorded last of those that are *wanted*, latest first.
+
+        :param mark_unreadable: return a row that cannot be read with no more than its name, instead of raising.
+        """
         from airflow_autoremed.history.queries import read_attempts
         from airflow_autoremed.history.stored import AttemptFilter
 
-        return self._read(read_attempts.recent, limit, wanted or AttemptFilter())
+        return self._read(
+            read_attempts.recent, limit, wanted or AttemptFilter(), mark_unreadable=mark_unreadable
+        )
 
-    def one(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[StoredAttempt]:
-        """All tries of one task instance, oldest first."""
+    def one(
+        self, dag_id: str, run_id: str, task_id: str, map_index: int, *, mark_unreadable: bool = False
+    ) -> list[StoredAttempt]:
+        """All tries of one task instance, oldest first.
+
+        :param mark_unreadable: return a row that cannot be read with no more than its name, instead of raising.
+        """
         from airflow_autoremed.history.queries import read_attempts
 
-        return self._read(read_attempts.one, Scope(dag_id, run_id, task_id, map_index))
+        instance = Scope(dag_id, run_id, task_id, map_index)
+        return self._read(read_attempts.one, instance, mark_unreadable=mark_unreadable)
+
+    def runs_of(self, dag_id: str, task_id: str, map_index: int, limit: int) -> list[str]:
+        """The ids of the latest *limit* runs with attempts of that task and map index, latest first."""
+        from airflow_autoremed.history.queries import read_attempts
+
+        return self._read(read_attempts.runs_of, Scope(dag_id, "", task_id, map_index), limit)
+
+    def overview(self, since: datetime) -> Overview:
+        """What was recorded since then, in groups: for people, who want to see where a deployment stands."""
+        from airflow_autoremed.history.queries import read_overview
+
+        return self._read(read_overview.since, since)
+
+    def patches_of(self, dag_id: str, task_id: str, limit: int) -> list[StoredPatch]:
+        """The patches of one task, for one run or all, those changed last first, each with its life."""
+        from airflow_autoremed.history.queries import read_patches
+
+        return self._read(read_patches.of_task, dag_id, task_id, limit)
 
     def patch_key(self, patch: Patch) -> str:
         """The name under which a patch for one task instance is kept: that of the failed attempt it comes from."""

@@ -139,3 +139,62 @@ class StoredAttempt:
     source: str | None = None
     """``None``: the attempt told of itself. ``airflow``: Airflow's history did. ``event_log``: an event log, of an
     application that no attempt is known of (see :mod:`airflow_autoremed.history.queries.run_metrics`)."""
+    unreadable: str | None = None
+    """Why nothing but its name could be read, where a reader asked for such rows to be marked."""
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Failures of one task that were judged alike. Without lines and configurations: overviews read many."""
+
+    dag_id: str
+    task_id: str
+    category: str
+    rule: str | None
+    action: str
+    mode: str
+    exhausted: bool
+    """Whether they were the last attempt that Airflow allows."""
+    template_id: str | None
+    template: str | None
+    """Of unclassified failures: one text, with everything particular masked."""
+    failures: int
+    last_at: datetime | None
+    gib_seconds: float
+    """Spent on these attempts."""
+    skipped_gib_seconds: float
+    """What the retries that a stop skipped would have cost, had each been like the attempt that failed."""
+
+
+@dataclass(frozen=True)
+class PatchedGroup:
+    """Attempts of one task that ran with a patch and ended."""
+
+    dag_id: str
+    task_id: str
+    first_try: bool
+    """Whether they began with it: a promoted patch, which prevents the failure."""
+    succeeded: bool
+    attempts: int
+    gib_seconds: float
+
+
+@dataclass(frozen=True)
+class DayCount:
+    """Decisions of one kind about one Dag on one day (UTC)."""
+
+    day: str
+    """``2026-12-01``."""
+    dag_id: str
+    action: str
+    mode: str
+    failures: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What was recorded since a moment, in groups."""
+
+    failures: tuple[FailureGroup, ...]
+    patched: tuple[PatchedGroup, ...]
+    days: tuple[DayCount, ...]

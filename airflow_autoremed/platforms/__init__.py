@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_autoremed.platforms.base import Platform
 
-__all__ = ["Platform", "find_platform", "supported_operators"]
+__all__ = ["Platform", "find_platform", "operator_names", "supported_operators"]
 
 GROUP = "airflow_autoremed.platforms"
 
@@ -63,6 +63,11 @@ _FAMILIES = {
 def supported_operators() -> tuple[str, ...]:
     """Class names of the operators that can be remediated, for messages."""
     return tuple(name.rpartition(".")[2] for name in (*_FAMILIES, *_others()))
+
+
+def operator_names() -> tuple[str, ...]:
+    """Full names of the classes of the operators that can be remediated."""
+    return (*_FAMILIES, *_others())
 
 
 def find_platform(operator: Any) -> Platform | None:

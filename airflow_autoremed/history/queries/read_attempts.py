@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import Select
 
+from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.attempt_records import AttemptStart
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.stored import OUT_OF_FORCE, AttemptFilter, StoredAttempt, StoredDecision
@@ -184,7 +185,14 @@ def outcome(connection: Connection, deployment: str, attempt: AttemptId) -> bool
     return None if found is None else bool(found)
 
 
-def recent(connection: Connection, deployment: str, limit: int, wanted: AttemptFilter) -> list[StoredAttempt]:
+def recent(
+    connection: Connection,
+    deployment: str,
+    limit: int,
+    wanted: AttemptFilter,
+    *,
+    mark_unreadable: bool = False,
+) -> list[StoredAttempt]:
     """The *limit* attempts recorded last of those that are *wanted*, latest first."""
     query = _history(deployment)
     for column, value in (
@@ -200,14 +208,36 @@ def recent(connection: Connection, deployment: str, limit: int, wanted: AttemptF
     if wanted.since is not None:
         query = query.where(_attempts.c.recorded_at >= encoding.to_text(wanted.since))
     query = query.order_by(_attempts.c.recorded_at.desc(), _attempts.c.try_number.desc()).limit(limit)
-    return [_row(row) for row in connection.execute(query)]
+    read = _row_or_mark if mark_unreadable else _row
+    return [read(row) for row in connection.execute(query)]
 
 
-def one(connection: Connection, deployment: str, instance: Scope) -> list[StoredAttempt]:
+def one(
+    connection: Connection, deployment: str, instance: Scope, *, mark_unreadable: bool = False
+) -> list[StoredAttempt]:
     """All tries of one task instance, oldest first."""
     key = row_keys.instance_key(deployment, instance)
     query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
-    return [_row(row) for row in connection.execute(query)]
+    read = _row_or_mark if mark_unreadable else _row
+    return [read(row) for row in connection.execute(query)]
+
+
+def runs_of(connection: Connection, deployment: str, instance: Scope, limit: int) -> list[str]:
+    """The latest *limit* runs with attempts of the same task and map index, latest first."""
+    last = func.max(_attempts.c.recorded_at)
+    query = (
+        select(_attempts.c.run_id)
+        .where(
+            _attempts.c.deployment == deployment,
+            _attempts.c.dag_id == instance.dag_id,
+            _attempts.c.task_id == instance.task_id,
+            _attempts.c.map_index == instance.map_index,
+        )
+        .group_by(_attempts.c.run_id)
+        .order_by(last.desc())
+        .limit(limit)
+    )
+    return [str(run_id) for run_id in connection.execute(query).scalars()]
 
 
 def _history(deployment: str) -> Select[Any]:
@@ -250,3 +280,12 @@ def _row(row: Row[Any]) -> StoredAttempt:
         gib_seconds=row.gib_seconds,
         source=row.source,
     )
+
+
+def _row_or_mark(row: Row[Any]) -> StoredAttempt:
+    """A list is not lost for one row that somebody else wrote, or a newer version."""
+    try:
+        return _row(row)
+    except StoreError as error:
+        attempt = AttemptId(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number)
+        return StoredAttempt(attempt, unreadable=str(error))

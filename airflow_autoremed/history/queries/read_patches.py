@@ -26,19 +26,36 @@ def find(connection: Connection, deployment: str, key: str) -> list[StoredPatch]
     query = select(schema.patches).where(
         schema.patches.c.deployment == deployment, schema.patches.c.key.startswith(key, autoescape=True)
     )
-    result = []
-    for row in connection.execute(query.limit(10)).all():
-        changes = connection.execute(
-            select(schema.patch_changes)
-            .where(schema.patch_changes.c.patch_key == row.key)
-            .order_by(schema.patch_changes.c.id)
+    return [_patch(row, _life(connection, row.key)) for row in connection.execute(query.limit(10)).all()]
+
+
+def of_task(
+    connection: Connection, deployment: str, dag_id: str, task_id: str, limit: int
+) -> list[StoredPatch]:
+    """The patches of one task, those changed last first, each with its life."""
+    query = (
+        select(schema.patches)
+        .where(
+            schema.patches.c.deployment == deployment,
+            schema.patches.c.dag_id == dag_id,
+            schema.patches.c.task_id == task_id,
         )
-        life = tuple(
-            PatchChange(encoding.to_moment(each.at), each.who, each.from_state, each.to_state, each.why)
-            for each in changes
-        )
-        result.append(_patch(row, life))
-    return result
+        .order_by(schema.patches.c.state_at.desc())
+        .limit(limit)
+    )
+    return [_patch(row, _life(connection, row.key)) for row in connection.execute(query).all()]
+
+
+def _life(connection: Connection, key: str) -> tuple[PatchChange, ...]:
+    changes = connection.execute(
+        select(schema.patch_changes)
+        .where(schema.patch_changes.c.patch_key == key)
+        .order_by(schema.patch_changes.c.id)
+    )
+    return tuple(
+        PatchChange(encoding.to_moment(each.at), each.who, each.from_state, each.to_state, each.why)
+        for each in changes
+    )
 
 
 def _patch(row: Row[Any], changes: tuple[PatchChange, ...]) -> StoredPatch:
