@@ -66,8 +66,9 @@ def supported_operators() -> tuple[str, ...]:
 
 
 def operator_names() -> tuple[str, ...]:
-    """Full names of the classes of the operators that can be remediated."""
-    return (*_FAMILIES, *_others())
+    """Full names of the classes of the operators that can be remediated, without those of other packages, which
+    take a look at every installed package to find."""
+    return tuple(_FAMILIES)
 
 
 def find_platform(operator: Any) -> Platform | None:

@@ -4,13 +4,13 @@ it imports nothing but what Airflow itself has loaded."""
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import Any
 
 from airflow import __version__ as _airflow_version
 
 from airflow_autoremed.airflow.ui import addresses
 from airflow_autoremed.airflow.ui.addresses import PREFIX
-from airflow_autoremed.platforms import operator_names
 
 NAME = "Remediation"
 _FIRST_WITH_PAGES = (3, 1, 1)
@@ -79,11 +79,10 @@ def _link() -> Any:
         """Computed in the api-server at each view of the task instance, so it asks nobody anything."""
 
         name = NAME
-        # Airflow compares module and name, so no provider has to be imported.
-        operators: ClassVar[list[type]] = [
-            type(full.rpartition(".")[2], (), {"__module__": full.rpartition(".")[0]})
-            for full in (*operator_names(), _OURS)
-        ]
+
+        @property
+        def operators(self) -> list[type]:
+            return _stand_ins()
 
         def get_link(self, operator: Any, *, ti_key: Any) -> str:
             return f"{PREFIX}/" + addresses.attempts(
@@ -91,3 +90,15 @@ def _link() -> Any:
             )
 
     return RemediationLink()
+
+
+@lru_cache(maxsize=1)
+def _stand_ins() -> list[type]:
+    """Classes with the names of the operators: Airflow compares module and name, so no provider has to be imported.
+    Only who asks for the links pays for the table."""
+    from airflow_autoremed.platforms import operator_names
+
+    return [
+        type(full.rpartition(".")[2], (), {"__module__": full.rpartition(".")[0]})
+        for full in (*operator_names(), _OURS)
+    ]
