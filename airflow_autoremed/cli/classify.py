@@ -26,17 +26,24 @@ def classify(
         ...,
         metavar="LOG...",
         help=f"Logs of failed applications (plain or .gz), directories of them ({LOOKED_FOR}), "
-        "quoted patterns such as 'logs/**/stderr', or - for standard input.",
+        "quoted patterns, for example 'logs/**/stderr', or - for standard input.",
     ),
     output: FormatOption = Format.TEXT,
-    explain: bool = typer.Option(False, "--explain", help="Show what else matched, and why it lost."),
+    explain: bool = typer.Option(
+        False,
+        "--explain",
+        help="Also show the failure chain, and which other rules matched and why they do not count.",
+    ),
     rules_paths: list[Path] = typer.Option(
-        [], "--rules", help="Rule files or directories to try, before the configured ones.", metavar="PATH"
+        [],
+        "--rules",
+        help="Rule files or directories, used before the configured ones; repeatable.",
+        metavar="PATH",
     ),
 ) -> None:
-    """Say why the application of each log failed: category, rule, what a retry can bring, the deciding lines.
+    """Say why the applications that wrote these logs failed.
 
-    Exits with 2 when a log cannot be read; the others are classified all the same.
+    Shows category, rule, whether a retry can help, and the deciding lines of each log. Exits with 2 when a log cannot be read; the other logs are still classified.
     """
     from airflow_autoremed.errors import CatalogueError
     from airflow_autoremed.failures.rules.loading import load_catalogue
@@ -105,11 +112,11 @@ def _as_text(path: Path, verdict: Classification, explain: bool, catalogue: Cata
         line = Text.assemble((name, "bold"), ": ", ("unknown", "bold"), ", no rule applies")
         lost = len(verdict.runners_up)
         if lost and not explain:
-            what = "what one rule matched does" if lost == 1 else f"what {lost} rules matched does"
+            what = "one rule matched but does" if lost == 1 else f"{lost} rules matched but do"
             line.append(f" ({what} not count; --explain says why)", "dim")
         lines.append(line)
     else:
-        memory = ", a matter of memory configuration" if verdict.memory_configuration else ""
+        memory = ", caused by the memory configuration" if verdict.memory_configuration else ""
         lines.append(
             Text.assemble(
                 (name, "bold"),
@@ -146,16 +153,12 @@ def _explained(verdict: Classification) -> list[Text]:
         )
     lines += [Text(f"  not seen: {phrase}") for phrase in verdict.unseen]
     for match in verdict.runners_up:
-        lines.append(Text.assemble("  lost: ", (match.rule, "bold"), f" ({match.category}): {match.why_not}"))
+        lines.append(
+            Text.assemble("  does not count: ", (match.rule, "bold"), f" ({match.category}): {match.why_not}")
+        )
         lines += [Text(f"  {line.number:>7} {line.text.strip()}", "dim") for line in match.lines[:1]]
     if not verdict.runners_up:
-        lines.append(
-            Text(
-                "  lost: nothing, no other rule matched"
-                if verdict.rule
-                else "  lost: nothing, no rule matched"
-            )
-        )
+        lines.append(Text("  no other rule matched" if verdict.rule else "  no rule matched"))
     return lines
 
 
@@ -204,7 +207,7 @@ _LONGEST_LINE = 400
 """Characters of a deciding line that are shown; ``--format json`` has all that is kept."""
 
 _RETRY = {
-    "as_is": "may work as it is",
+    "as_is": "may work unchanged",
     "with_changes": "needs another configuration",
     "no": "cannot work",
 }

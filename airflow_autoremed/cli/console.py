@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
+from rich.control import Control
+from rich.segment import Segment
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -29,20 +32,41 @@ _WIDTH_IN_A_PIPE = 160
 
 
 class Format(str, Enum):
-    """How to print."""
+    """Output format."""
 
     TEXT = "text"
     JSON = "json"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
+
+
+class _Cleaned:
+    """A renderable whose text cannot steer the terminal. Colours stay: rich adds them later, from the style."""
+
+    def __init__(self, inside: RenderableType) -> None:
+        self._inside = inside
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self._inside, options):
+            yield segment if segment.control else segment._replace(text=_without_controls(segment.text))
+
+
+class _CleanEverything(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [each if isinstance(each, Control) else _Cleaned(each) for each in renderables]
 
 
 def console(*, err: bool = False) -> Console:
-    """Where results (or, with *err*, messages) are printed."""
-    found = Console(stderr=err, highlight=False, emoji=False)
+    """Where results (or, with *err*, messages) are printed.
+
+    What is printed may come from a job's log, a row of the store or a file name. So no text is read as markup, and
+    nothing but the styles that a command sets reaches the terminal as an escape sequence.
+    """
+    found = Console(stderr=err, highlight=False, emoji=False, markup=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
-        found = Console(stderr=err, highlight=False, emoji=False, width=_WIDTH_IN_A_PIPE)
+        found = Console(stderr=err, highlight=False, emoji=False, markup=False, width=_WIDTH_IN_A_PIPE)
+    found.push_render_hook(_CleanEverything())
     return found
 
 
@@ -68,10 +92,14 @@ def print_json(value: Any) -> None:
 
 
 def safe_text(text: str, style: str = "") -> Text:
-    """*text*, which may come from a job's log, without what would steer the terminal."""
-    return Text(
-        "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text), style
-    )
+    """*text* without what would steer the terminal. In a table it is then as wide as it is measured."""
+    return Text(_without_controls(text), style)
+
+
+def _without_controls(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t\xa0" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def shown_time(moment: datetime | None) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from airflow_autoremed.cli.console import NO, console, counted, fail, say
 from airflow_autoremed.cli.progress import Bar
-from airflow_autoremed.cli.store_access import StoreOption, look_at, working_on
+from airflow_autoremed.cli.store_access import StoreOption, is_there, look_at, working_on
 from airflow_autoremed.errors import SettingsError
 from airflow_autoremed.settings import Settings, parse_duration
 
@@ -38,7 +38,10 @@ def db() -> None:
 
 @db_app.command()
 def check(url: StoreOption = None) -> None:
-    """Say whether the tables are up to date. Exits with 0 if so, 1 if not, 2 if the store cannot be asked."""
+    """Say whether the tables are up to date.
+
+    Exits with 0 if so, 1 if not, 2 if the store cannot be reached.
+    """
     with working_on(url) as place:
         found = look_at(place.url, place.settings.store_deadline)
     say(f"{place.name}: {found.state.value}: {found.detail}")
@@ -47,14 +50,14 @@ def check(url: StoreOption = None) -> None:
     if found.state is schema_state.State.CURRENT:
         return
     if schema_state.is_automatic(place.url, found):
-        fail("That is done at first use; to do it now, run `autoremed db upgrade`.", NO)
+        fail("The first task that uses it does that; to do it now, run `autoremed db upgrade`.", NO)
     fail(schema_state.advice(found), NO)
 
 
 @db_app.command()
 def upgrade(
     sql: Annotated[
-        bool, typer.Option("--sql", help="Print the statements instead, for whoever may run them.")
+        bool, typer.Option("--sql", help="Print the SQL statements instead of running them.")
     ] = False,
     url: StoreOption = None,
 ) -> None:
@@ -72,7 +75,8 @@ def upgrade(
                     say(f"{place.name} is up to date: nothing to run.", err=True)
                 return
             before = migrations.upgrade(
-                engine, on_wait=lambda: say("Another upgrade is under way; waiting for it.", err=True)
+                engine,
+                on_wait=lambda: say("Another process is upgrading the store; waiting for it.", err=True),
             )
     name = place.name
     if before.state is schema_state.State.CURRENT:
@@ -90,22 +94,29 @@ def prune(
     older_than: Annotated[
         str | None,
         typer.Option(
-            "--older-than", help="Such as 90d or 12h; without it, [autoremed] retention.", metavar="AGE"
+            "--older-than", help="For example 90d or 12h. Default: [autoremed] retention.", metavar="AGE"
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and delete nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what would be deleted, and delete nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     url: StoreOption = None,
 ) -> None:
-    """Delete this deployment's attempts that are older than AGE, with their decisions, outcomes and patches.
+    """Delete attempts that are older than AGE.
 
-    Attempts whose promoted patch is still in force are kept.
+    Their decisions, outcomes and patches go too; other deployments are not touched. Attempts whose promoted patch is still in force are kept.
     """
-    with working_on(url) as place, _database(place.url) as database:
+    with working_on(url) as place:
+        settings, name = place.settings, place.name
+        age = _age(older_than, settings)
+        if not is_there(place):
+            say(f"There is no store yet at {name}: nothing to delete.")
+            return
+    with working_on(url), _database(place.url) as database:
         from airflow_autoremed.history import prune
 
-        settings, name = place.settings, place.name
-        before = datetime.now(timezone.utc) - _age(older_than, settings)
+        before = datetime.now(timezone.utc) - age
         counts = prune.would_prune(database, settings.deployment, before)
         old = f"recorded before {before:%Y-%m-%d %H:%M} UTC by deployment {settings.deployment!r} in {name}"
         if dry_run or not counts.attempts:
@@ -122,14 +133,17 @@ def prune(
 
 @db_app.command()
 def export(
-    directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")],
+    directory: Annotated[Path, typer.Argument(help="Directory to write to; it is created if it is missing.")],
     url: StoreOption = None,
 ) -> None:
-    """Write the history of this deployment to Parquet files, one per table; files from before are replaced.
+    """Write the history to Parquet files.
 
-    Needs pyarrow: pip install 'airflow-autoremed[parquet]'.
+    Writes one file per table, of this deployment only, and replaces earlier files. Needs pyarrow: pip install 'airflow-autoremed[parquet]'.
     """
-    with working_on(url) as place, _database(place.url) as database:
+    with working_on(url) as place:
+        if not is_there(place):
+            fail(f"There is no store yet at {place.name}: nothing to export.")
+    with working_on(url), _database(place.url) as database:
         from airflow_autoremed.history import export
 
         with Bar(console(err=True), "exporting", 0) as bar:
@@ -171,11 +185,11 @@ def _database(url: str) -> Iterator[Database]:
 def _age(text: str | None, settings: Settings) -> timedelta:
     if text is None:
         if settings.retention is None:
-            raise SettingsError("how old is too old? Write --older-than 90d, or set [autoremed] retention")
+            raise SettingsError("no age is given; write --older-than 90d, or set [autoremed] retention")
         return timedelta(seconds=settings.retention)
     seconds = parse_duration(text, where="--older-than")
     if seconds is None:
-        raise SettingsError(f"--older-than is {text!r}; write a duration such as 90d")
+        raise SettingsError(f"--older-than is {text!r}; write a duration, for example 90d")
     return timedelta(seconds=seconds)
 
 

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from airflow_autoremed.cli.console import NO, console
 
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 
 
 def demo(
-    keep: bool = typer.Option(False, "--keep", help="Keep Airflow running until Ctrl-C, to look at its UI."),
+    keep: bool = typer.Option(
+        False, "--keep", help="Keep Airflow running until Ctrl-C, so that you can look at its UI."
+    ),
     baseline: bool = typer.Option(
-        False, "--baseline", help="Measure what blind retries spend, and keep the figures for the table."
+        False, "--baseline", help="Measure what plain retries cost, and keep the figures for the table."
     ),
 ) -> None:
-    """Run eight real Spark tasks through a real Airflow and watch them heal, be stopped or be left alone.
+    """Run eight real Spark tasks through a real Airflow.
 
-    Exits with 1 when a task did not end as promised.
+    Watch them heal, be stopped or be left alone.
+
+    Exits with 1 when a task did not end as expected.
     """
     from airflow_autoremed.demo import runner
     from airflow_autoremed.errors import SparkUnavailableError, WebError
@@ -36,7 +40,7 @@ def demo(
     started = time.monotonic()
 
     def tell(line: str) -> None:
-        out.print(f"[dim]{time.monotonic() - started:5.0f} s[/]  {escape(line)}")
+        out.print(Text.assemble((f"{time.monotonic() - started:5.0f} s", "dim"), f"  {line}"))
 
     try:
         with (
@@ -53,7 +57,7 @@ def demo(
             if keep:
                 _wait_for_ctrl_c(out)
     except (SparkUnavailableError, FileNotFoundError, RuntimeError, WebError) as error:
-        out.print(f"[bold red]The demo could not run:[/] {escape(str(error))}")
+        out.print(Text.assemble(("The demo could not run: ", "bold red"), str(error)))
         raise typer.Exit(NO) from None
     except KeyboardInterrupt:
         out.print("stopped")
@@ -71,10 +75,10 @@ def _table(ran: Demo) -> Table:
     table.add_column("blind", justify="right")
     for each in ran.ended:
         table.add_row(
-            f"{each.promise.task_id}\n[dim]{each.promise.about}[/]",
+            Text.assemble(each.promise.task_id, "\n", (each.promise.about, "dim")),
             str(len(each.rows)),
             _text(each.rows[0].category if each.rows else None),
-            escape(_changes(each)),
+            _changes(each),
             _text(each.rows[0].action.value if each.rows and each.rows[0].action else None),
             _outcome(each),
             f"{each.gib_seconds:.0f}",
@@ -106,12 +110,12 @@ def _changes(each: Ended) -> str:
     )
 
 
-def _outcome(each: Ended) -> str:
+def _outcome(each: Ended) -> Text:
     if each.state == "success":
         healed = any(row.patched for row in each.rows)
-        return "[green]healed[/]" if healed else "[green]success[/]"
+        return Text("healed" if healed else "success", "green")
     stopped = bool(each.rows) and each.rows[-1].action is not None and each.rows[-1].action.value == "stop"
-    return "[yellow]stopped[/]" if stopped else f"[red]{each.state}[/]"
+    return Text("stopped", "yellow") if stopped else Text(str(each.state), "red")
 
 
 def _text(value: str | None) -> str:
@@ -122,12 +126,12 @@ def _report_broken(out: Console, ran: Demo) -> bool:
     broken = [(each, each.broken()) for each in ran.ended if each.broken()]
     for each, why in broken:
         promise = each.promise
-        out.print(f"[bold red]{promise.task_id} did not end as promised:[/] {escape(why)}")
+        out.print(Text.assemble((f"{promise.task_id} did not end as expected: ", "bold red"), why))
         log = ran.airflow.task_log(
             promise.dag_id, ran.run_ids[promise.dag_id], promise.task_id, max(1, len(each.rows))
         )
         for line in log[-30:]:
-            out.print(f"    {escape(line[:200])}")
+            out.print(f"    {line[:200]}")
     return bool(broken)
 
 

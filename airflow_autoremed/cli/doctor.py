@@ -45,9 +45,9 @@ class Finding:
 
 
 def doctor(output: FormatOption = Format.TEXT) -> None:
-    """Say what is configured, whether the store can be used, and what would not work on this machine.
+    """Check this installation and its configuration.
 
-    It only looks: nothing is created or upgraded. Exits with 1 when something that remediation needs does not work.
+    Shows the options, the store, the rules and the model, and what would not work on this machine. It only looks: nothing is created or upgraded. Exits with 1 when something that remediation needs does not work.
     """
     settings, problem = _settings()
     options = [] if settings is None else effective_options(settings)
@@ -79,7 +79,7 @@ def _print(findings: Sequence[Finding], options: Sequence[EffectiveOption], all_
             table.add_row(*map(safe_text, (each.name, each.value, each.source)))
         console().print(table)
     say(
-        f"{all_options - len(options)} options have their default: autoremed doctor --format json shows them all."
+        f"{all_options - len(options)} options have their default; `autoremed doctor --format json` lists all of them."
     )
 
 
@@ -134,7 +134,9 @@ def _spark() -> list[Finding]:
     path = shutil.which("spark-submit")
     if path is None:
         return [
-            Finding("spark-submit", WARNING, "not on the PATH here; SparkSubmitOperator needs it on workers")
+            Finding(
+                "spark-submit", WARNING, "not on the PATH here; SparkSubmitOperator needs it on the workers"
+            )
         ]
     return [Finding("spark-submit", OK, path)]
 
@@ -166,7 +168,7 @@ def _configuration(settings: Settings) -> list[Finding]:
             {
                 "act": "act",
                 "shadow": "shadow: decides and records, changes nothing",
-                "off": "off: nothing is done",
+                "off": "off: does nothing",
             }[settings.mode.value],
         ),
         Finding("opted in", OK, _opted_in(settings)),
@@ -195,8 +197,8 @@ def _model(settings: Settings) -> str:
     try:
         name = registry.champion_name(settings.models)
     except Exception as error:  # noqa: BLE001 - a broken model is no reason for doctor to end
-        return f"none that can be used: {error}"
-    return f"{name} decides, in {settings.models}" if name else "none; the playbook decides"
+        return f"cannot be read: {error}"
+    return f"{name} is active, in {settings.models}" if name else "none; the playbook decides"
 
 
 def _limits(settings: Settings) -> str:
@@ -265,17 +267,17 @@ def _shared(url: str) -> list[Finding]:
     airflow = _version("apache-airflow-core") or _version("apache-airflow")
     handed_over = airflow is not None and _numbers(airflow) >= _RETRY_POLICIES
     kept = (
-        "Patches for the retries of the same run are not lost: Airflow's task state store hands them over."
+        "Patches for retries of the same run still work: Airflow's task state store hands them over."
         if handed_over
-        else "Before Airflow 3.3 the patch for a retry is lost too when that retry runs on another machine."
+        else "Before Airflow 3.3 the patch for a retry is also lost when that retry runs on another machine."
     )
     return [
         Finding(
             what,
             WARNING,
-            f"an SQLite file, and {executor} may run tasks on several machines, each with a file of its own "
-            "(never share it over a network file system). Then these are in pieces or lost: the history and what is "
-            "learnt from it, patches of scope task, brakes, and ceilings for Dag and deployment. "
+            f"an SQLite file, and {executor} may run tasks on several machines, each with its own file "
+            "(never share it over a network file system). Then each machine has only a part of the history, of the "
+            "promoted patches, and of what the brakes and the ceilings for Dag and deployment count. "
             f"{kept} Set [autoremed] store to a Postgres or MySQL database.",
         )
     ]

@@ -45,7 +45,7 @@ def find_logs(arguments: Sequence[Path]) -> Iterator[Path | Missing]:
         elif path != STDIN and not path.exists() and re.search(r"[*?[]", str(path)):
             found = _matched(path)
             if not found:
-                yield Missing(f"no file is matched by {path}; ** between slashes stands for any directories")
+                yield Missing(f"no file matches {path}; ** between slashes stands for any directories")
         else:
             found = [path]
         yield from found

@@ -24,7 +24,7 @@ from airflow_autoremed.cli.console import (
 )
 from airflow_autoremed.cli.store_access import StoreOption, read
 from airflow_autoremed.errors import SettingsError
-from airflow_autoremed.history.stored import AttemptFilter, StoredAttempt
+from airflow_autoremed.history.stored import AttemptFilter, Outcome, StoredAttempt
 from airflow_autoremed.settings import parse_duration
 from airflow_autoremed.types import Action, Mode
 
@@ -35,28 +35,40 @@ _STYLES = {Action.REMEDIATE: "green", Action.STOP: "red", Action.LEAVE_ALONE: "y
 
 
 def history(
-    dag: Annotated[str | None, typer.Option("--dag", help="Only this Dag.")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="Only this task id.")] = None,
-    run: Annotated[str | None, typer.Option("--run", help="Only this Dag run.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only attempts that failed.")] = False,
+    dag: Annotated[str | None, typer.Option("--dag", help="Only attempts of this Dag.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Only attempts of the task with this id.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Only attempts of the Dag run with this id.")
+    ] = None,
+    outcome: Annotated[
+        Outcome | None,
+        typer.Option("--outcome", help="Only attempts that ended so. interrupted: ended from outside."),
+    ] = None,
     category: Annotated[
-        str | None, typer.Option("--category", help="Only this cause, for example executor_oom_heap.")
+        str | None,
+        typer.Option("--category", help="Only failures with this cause, for example executor_oom_heap."),
     ] = None,
-    decision: Annotated[Action | None, typer.Option("--decision", help="Only this decision.")] = None,
+    decision: Annotated[
+        Action | None, typer.Option("--decision", help="Only attempts with this decision.")
+    ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="Only what was recorded in this past, for example 7d.")
+        str | None, typer.Option("--since", help="Only attempts recorded in this period, for example 7d.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many attempts.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1000, help="Number of attempts to show.")
+    ] = 20,
     output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
 ) -> None:
-    """Show the latest attempts: why they failed, what was decided, how it ended."""
+    """Show the latest attempts and what was decided."""
     try:
         past = parse_duration(since, where="--since")
     except SettingsError as error:
         fail(str(error))
     begin = None if past is None else datetime.now(timezone.utc) - timedelta(seconds=past)
-    wanted = AttemptFilter(dag, task, run, category, decision, failed, begin)
+    wanted = AttemptFilter(dag, task, run, category, decision, outcome, begin)
     rows, url = read(store_url, lambda store: store.recent(limit, wanted))
     if output is Format.JSON:
         print_json([_as_json(row) for row in rows])
@@ -64,23 +76,25 @@ def history(
     if rows:
         console().print(_overview(rows))
         return
-    which = " that match" if wanted != AttemptFilter() else ""
-    say(f"No attempts{which} are recorded yet in {url}.")
+    if wanted != AttemptFilter():
+        say(f"No attempt in {url} matches.")
+    else:
+        say(f"No attempts are recorded yet in {url}.")
 
 
 def show(
-    dag_id: Annotated[str, typer.Argument(help="The Dag.")],
-    task_id: Annotated[str, typer.Argument(help="The task.")],
+    dag_id: Annotated[str, typer.Argument(help="Id of the Dag.")],
+    task_id: Annotated[str, typer.Argument(help="Id of the task.")],
     run_id: Annotated[
-        str | None, typer.Argument(help="The Dag run; without it, the latest that is recorded.")
+        str | None, typer.Argument(help="Id of the Dag run. Default: the latest that is recorded.")
     ] = None,
     map_index: Annotated[
-        int | None, typer.Option("--map-index", help="Which of a mapped task's instances.", min=-1)
+        int | None, typer.Option("--map-index", help="Instance of a mapped task.", min=-1)
     ] = None,
     output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
 ) -> None:
-    """Show everything about one task instance, try by try."""
+    """Show everything recorded about one task instance."""
 
     def ask(store: Store) -> list[StoredAttempt]:
         run, index = run_id, map_index
@@ -119,7 +133,7 @@ def _overview(rows: list[StoredAttempt]) -> Table:
             Group(
                 safe_text(f"{row.attempt.instance}, try {row.attempt.try_number}"),
                 safe_text(row.attempt.run_id, "dim"),
-                safe_text(shown_time(row.started_at), "dim"),
+                safe_text(f"{shown_time(row.started_at)} UTC" if row.started_at else "", "dim"),
             ),
             _outcome(row),
             _number(row.gib_seconds),
@@ -146,11 +160,11 @@ def _details(row: StoredAttempt) -> Group:
         if row.template:
             parts.append(safe_text(f"  template  {row.template}"))
         if row.opinion:
-            sure = "" if row.opinion.get("above_bar") else ", below its bar"
+            sure = "" if row.opinion.get("above_bar") else ", too low to count"
             parts.append(
                 safe_text(
-                    f"  text model: {row.opinion.get('category')}, confidence "
-                    f"{row.opinion.get('confidence')}{sure} (recorded, not acted upon)"
+                    f"  opinion   text model: {row.opinion.get('category')}, confidence "
+                    f"{row.opinion.get('confidence')}{sure} (recorded only, it changes nothing)"
                 )
             )
         parts += [safe_text(f"  line {line.number}: {line.text}", "dim") for line in row.lines]
@@ -194,7 +208,7 @@ def _outcome(row: StoredAttempt) -> Text:
     if row.interrupted:
         return Text("ended from outside", "dim")
     if row.succeeded is None:
-        return Text("not known", "dim")
+        return Text("unknown", "dim")
     return Text("succeeded", "green") if row.succeeded else Text("failed", "red")
 
 

@@ -27,14 +27,14 @@ _LOCK_WAIT_S = 60.0
 
 ingest_app = typer.Typer(
     name="ingest",
-    help="Fill the history from event logs and from Airflow's own history.",
+    help="Fill the history from event logs and from Airflow.",
     no_args_is_help=True,
 )
 
 
 @ingest_app.callback()
 def ingest() -> None:
-    """Fill the history from event logs and from Airflow's own history."""
+    """Fill the history from event logs and from Airflow."""
 
 
 @ingest_app.command()
@@ -43,33 +43,35 @@ def eventlogs(
         list[str] | None,
         typer.Argument(
             metavar="PATH...",
-            help="Event logs, or directories of them: local paths or URLs (s3://bucket/spark-logs).",
+            help="Event logs or directories of them: local paths or URLs (s3://bucket/spark-logs).",
         ),
     ] = None,
     history_server: Annotated[
         str | None,
-        typer.Option("--history-server", help="Address of a Spark History Server to ask.", metavar="URL"),
+        typer.Option(
+            "--history-server", help="Address of a Spark History Server to read from.", metavar="URL"
+        ),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
-            help="Of a History Server: only applications that started so long ago, such as 30d.",
+            help="Only applications that started in this period, for example 30d. For --history-server only.",
             metavar="AGE",
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Do not check the server's certificate.")
+        bool, typer.Option("--insecure", help="Do not verify the server's certificate.")
     ] = False,
     url: StoreOption = None,
 ) -> None:
-    """Record what Spark event logs say: peaks, spill, skew, executors lost, cost; plain, zstd, lz4, snappy, gzip,
-    rolling or still in progress.
+    """Record what Spark event logs say.
 
-    May be broken off and run again: what has not changed is not read again. A damaged log is named and skipped;
-    exits with 2 when nothing could be read.
+    Records memory peaks, spill, skew, lost executors and cost. Reads plain, zstd, lz4, snappy and gzip files, rolling logs and logs still being written. Safe to interrupt: the
+    next run skips logs that have not changed. A damaged log is reported and skipped. Exits with 2 when no log could be
+    read.
     """
     if not places and not history_server:
-        fail("name event logs, directories of them, or --history-server URL")
+        fail("give at least one event log or directory, or --history-server URL")
     out = console()
     counts: Counter[str] = Counter()
     with _database(url) as (database, deployment, name):
@@ -117,24 +119,33 @@ def _summary(counts: Counter[str], name: str) -> str:
     read = counts["recorded"] + counts["no news"]
     parts = [f"{read:,} read", f"{counts['unchanged']:,} unchanged", f"{counts['damaged']:,} damaged"]
     kept = f"{counts['recorded']:,} recorded in {name}"
-    return f"{', '.join(parts)}; {kept}, {counts['matched']:,} of them with the attempt that launched them."
+    return f"{', '.join(parts)}; {kept}, {counts['matched']:,} of them matched with the attempt that launched them."
 
 
 @ingest_app.command()
 def airflow(
-    server: Annotated[str, typer.Option("--url", help="Address of Airflow's API server or webserver.")],
-    user: Annotated[str, typer.Option(help="Name to log in with.", envvar="AUTOREMED_AIRFLOW_USER")] = "",
+    server: Annotated[str, typer.Option("--url", help="Address of Airflow's API server (2.11: webserver).")],
+    user: Annotated[
+        str, typer.Option(help="User name to log in with.", envvar="AUTOREMED_AIRFLOW_USER")
+    ] = "",
     password: Annotated[
-        str, typer.Option(help="Better in the environment.", envvar="AUTOREMED_AIRFLOW_PASSWORD")
+        str,
+        typer.Option(
+            help="Prefer the environment variable: arguments are visible to other users.",
+            envvar="AUTOREMED_AIRFLOW_PASSWORD",
+        ),
     ] = "",
     token: Annotated[
         str,
-        typer.Option(help="Instead of both; better in the environment.", envvar="AUTOREMED_AIRFLOW_TOKEN"),
+        typer.Option(
+            help="Token, instead of user and password. Prefer the environment variable.",
+            envvar="AUTOREMED_AIRFLOW_TOKEN",
+        ),
     ] = "",
     since: Annotated[
         str | None,
         typer.Option(
-            help="How far back, such as 90d; else from where the last one came to, and 90d at first.",
+            help="How far back to read, for example 90d. Default: resume after the previous run (first run: 90d).",
             metavar="AGE",
         ),
     ] = None,
@@ -142,18 +153,18 @@ def airflow(
         list[str] | None,
         typer.Option(
             "--operator",
-            help="Name of an operator's class beside those that are known to launch Spark; repeatable.",
+            help="Class name of another operator that launches Spark; repeatable.",
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Do not check the server's certificate.")
+        bool, typer.Option("--insecure", help="Do not verify the server's certificate.")
     ] = False,
     url: StoreOption = None,
 ) -> None:
-    """Record the tries of Spark tasks that Airflow's own history has: when they began, how they ended, and what
-    their rendered configuration was. Works with Airflow 2.11 (API v1) and 3.x (v2).
+    """Record the attempts that Airflow's own history knows.
 
-    May be broken off and run again: it goes on where it came to. What a try recorded of itself is never changed.
+    Records start, end and rendered configuration of Spark tasks. Works with Airflow 2.11 (API v1) and 3.x (v2). Safe to interrupt: the next run resumes. What an attempt recorded
+    itself is never changed.
     """
     from airflow_autoremed.ingestion import airflow_history
     from airflow_autoremed.platforms import supported_operators
@@ -182,8 +193,9 @@ def airflow(
 
         matched = match_again(database, deployment)
     say(
-        f"{last.seen:,} task instances seen, {last.attempts:,} tries of Spark tasks, {last.new:,} of them news, in "
-        f"{name}." + (f" {matched:,} applications now have their attempt." if matched else "")
+        f"{last.seen:,} task instances read, {last.attempts:,} attempts of Spark tasks, {last.new:,} of them new in "
+        f"{name}."
+        + (f" Matched {matched:,} applications with the attempt that launched them." if matched else "")
     )
     if problems and not last.attempts:
         raise typer.Exit(CANNOT)

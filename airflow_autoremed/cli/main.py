@@ -20,7 +20,7 @@ from airflow_autoremed.cli.rules import rules_app
 
 app = typer.Typer(
     name="autoremed",
-    help="Apache Airflow heals its own Spark jobs: look into failures, decisions and history.",
+    help="Inspect failures, decisions and the history of remediated Spark tasks.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # rich would take [autoremed] in a help text for markup, and print nothing for it
@@ -47,4 +47,4 @@ def main(
         False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
     ),
 ) -> None:
-    """Look into failures, decisions and history of remediated Spark tasks."""
+    """Inspect failures, decisions and the history of remediated Spark tasks."""

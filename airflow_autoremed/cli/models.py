@@ -9,37 +9,39 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from airflow_autoremed.cli import configuration
-from airflow_autoremed.cli.console import Format, FormatOption, console, fail, print_json, say
-from airflow_autoremed.cli.store_access import StoreOption
-from airflow_autoremed.cli.store_access import store_url as configured_store
+from airflow_autoremed.cli.console import NO, Format, FormatOption, console, fail, print_json, safe_text, say
+from airflow_autoremed.cli.store_access import StoreOption, configured, recorded
 from airflow_autoremed.errors import SettingsError, StoreError
-from airflow_autoremed.settings import Settings, parse_duration
+from airflow_autoremed.settings import parse_duration
 
 NOT_PROMOTED = 3
 """Exit code of a training whose model failed its audits: the old one stays."""
 
 models_app = typer.Typer(
-    name="models", help="List, explain, promote and take back models.", no_args_is_help=True
+    name="models",
+    help="List, explain and promote models, or go back to an earlier one.",
+    no_args_is_help=True,
 )
 
 ModelsOption = Annotated[
     Path | None,
     typer.Option(
-        "--models", help="Directory of the models; default: [autoremed] models_path.", metavar="DIR"
+        "--models", help="Directory of the models. Default: [autoremed] models_path.", metavar="DIR"
     ),
 ]
-NameArgument = Annotated[str, typer.Argument(help="The model's name.", metavar="NAME")]
+NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 
 
 def train(
     since: Annotated[
-        str | None, typer.Option("--since", help="Learn only from attempts of this past, such as 180d.")
+        str | None, typer.Option("--since", help="Use only attempts from this period, for example 180d.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0,
     promote: Annotated[
-        bool, typer.Option("--promote/--no-promote", help="Let the model decide if it passes its audits.")
+        bool,
+        typer.Option("--promote/--no-promote", help="Make the model the active one if it passes its audits."),
     ] = True,
     examples: Annotated[
         str | None,
@@ -53,16 +55,16 @@ def train(
     store_url: StoreOption = None,
     models: ModelsOption = None,
 ) -> None:
-    """Train on the recorded history, audit the model, and let it decide if it passes.
+    """Train a model on the recorded history.
 
-    Exits with 3 when an audit failed: the model in use stays.
+    The model is audited, and becomes the active one if it passes. Exits with 2 when it cannot be trained, for example because the history is too short, and with 3 when an audit
+    failed: the active model stays.
     """
-    settings = _settings()
-    url, folder = store_url or _store(settings), models or settings.models
+    settings = configured()
+    folder = models or settings.models
     messages = console(err=True)
     try:
         from airflow_autoremed.errors import TooLittleDataError
-        from airflow_autoremed.history.queries.training_attempts import everything
         from airflow_autoremed.learning import training_run
     except ImportError as error:
         fail(
@@ -83,8 +85,7 @@ def train(
 
                 report = training_run.from_training_set(read_examples(examples), folder, **told)
             else:
-                attempts = everything(url, settings.deployment, begin)
-                report = training_run.run(attempts, folder, by_task=True, **told)
+                report = training_run.run(recorded(store_url, begin), folder, by_task=True, **told)
     except (SettingsError, StoreError, TooLittleDataError, FileNotFoundError) as error:
         fail(str(error))
     except ImportError as error:
@@ -110,33 +111,36 @@ def _print(report: Any) -> None:
         out.print(f"  {head}: " + ", ".join(f"{each.family} {each.loss:.4f}" for each in scores))
     out.print(_audit_table([each.to_dict() for each in report.audits]))
     if report.promoted:
-        out.print(f"[green]It decides from now on.[/] Card: {report.folder / 'card.html'}")
+        say("It is now the active model.", "green")
     elif report.passed:
-        out.print(f"It passed, and was not promoted: autoremed models promote {report.name}")
+        say(
+            f"It passed its audits but was not promoted. Promote it with: autoremed models promote {report.name}"
+        )
     else:
-        stays = f"{report.champion} stays" if report.champion else "the playbook decides as before"
-        out.print(f"[yellow]It is not used: {stays}.[/] Card: {report.folder / 'card.html'}")
+        stays = f"{report.champion} stays active" if report.champion else "the playbook decides as before"
+        say(f"It failed an audit and is not used: {stays}.", "yellow")
+    say(f"Card: {report.folder / 'card.html'}")
 
 
 def _audit_table(audits: list[dict[str, Any]]) -> Table:
     table = Table("audit", "", "measured")
     for each in audits:
-        verdict = "[green]passed[/]" if each["passed"] else "[bold red]failed[/]"
-        table.add_row(str(each["name"]), verdict, str(each["says"]))
+        verdict = Text("passed", "green") if each["passed"] else Text("failed", "bold red")
+        table.add_row(safe_text(str(each["name"])), verdict, safe_text(str(each["says"])))
     return table
 
 
 @models_app.callback()
 def models_() -> None:
-    """List, explain, promote and take back models."""
+    """List, explain and promote models, or go back to an earlier one."""
 
 
 @models_app.command(name="list")
 def list_(models: ModelsOption = None, output: FormatOption = Format.TEXT) -> None:
-    """Show the models, the latest first."""
+    """List the models, the latest first."""
     from airflow_autoremed.learning import registry
 
-    folder = models or _settings().models
+    folder = models or configured().models
     found = registry.entries(folder)
     if output is Format.JSON:
         rows = [
@@ -146,7 +150,7 @@ def list_(models: ModelsOption = None, output: FormatOption = Format.TEXT) -> No
         print_json(rows)
         return
     if not found:
-        say(f"No models in {folder}: the playbook decides. autoremed train makes one.")
+        say(f"There are no models in {folder}, so the playbook decides. `autoremed train` makes one.")
         return
     table = Table("model", "", "attempts", "until", "audits", "families")
     for each in found:
@@ -154,12 +158,12 @@ def list_(models: ModelsOption = None, output: FormatOption = Format.TEXT) -> No
         failed = [str(one["name"]) for one in audits if not one["passed"]]
         families = each.manifest.get("families", {})
         table.add_row(
-            each.name,
-            "[bold green]decides[/]" if each.champion else "",
+            safe_text(each.name),
+            Text("active", "bold green") if each.champion else "",
             f"{each.manifest.get('attempts', 0):,}",
             datetime.fromtimestamp(each.manifest.get("until", 0), timezone.utc).strftime("%Y-%m-%d"),
-            each.fault or ("passed" if not failed else f"failed: {', '.join(failed)}"),
-            f"{families.get('fails', '?')} / {families.get('duration', '?')}",
+            safe_text(each.fault or ("passed" if not failed else f"failed: {', '.join(failed)}")),
+            safe_text(f"{families.get('fails', '?')} / {families.get('duration', '?')}"),
         )
     console().print(table)
 
@@ -170,7 +174,7 @@ def show(name: NameArgument, models: ModelsOption = None, output: FormatOption =
     from airflow_autoremed.errors import UnusableModelError
     from airflow_autoremed.learning.model import read_manifest
 
-    folder = (models or _settings().models) / Path(name).name
+    folder = _model(name, models)
     try:
         manifest = read_manifest(folder)
     except UnusableModelError as error:
@@ -189,41 +193,45 @@ def show(name: NameArgument, models: ModelsOption = None, output: FormatOption =
 @models_app.command()
 def promote(
     name: NameArgument,
-    why: Annotated[str, typer.Option("--why", help="For the record.")] = "chosen by hand",
+    why: Annotated[str, typer.Option("--why", help="Reason, kept in the history.")] = "chosen by hand",
     models: ModelsOption = None,
 ) -> None:
-    """Let a model decide from now on, whatever its audits said."""
+    """Make a model the active one, whatever its audits said."""
     from airflow_autoremed.errors import UnusableModelError
     from airflow_autoremed.learning import registry
 
+    folder = _model(name, models)
     try:
-        registry.promote(models or _settings().models, Path(name).name, who=getpass.getuser(), why=why)
+        registry.promote(folder.parent, folder.name, who=getpass.getuser(), why=why)
     except UnusableModelError as error:
         fail(str(error))
-    say(f"{name} decides from now on.")
+    say(f"{folder.name} is now the active model.")
 
 
 @models_app.command()
 def rollback(
-    why: Annotated[str, typer.Option("--why", help="For the record.")] = "taken back by hand",
+    why: Annotated[str, typer.Option("--why", help="Reason, kept in the history.")] = "taken back by hand",
     models: ModelsOption = None,
 ) -> None:
-    """Let the model before the present one decide; without one, the playbook decides alone."""
+    """Go back to the model that was active before.
+
+    If there was none, the playbook decides alone.
+    """
     from airflow_autoremed.learning import registry
 
-    name = registry.rollback(models or _settings().models, who=getpass.getuser(), why=why)
-    say(f"{name} decides from now on." if name else "No model decides from now on: the playbook does.")
+    folder = models or configured().models
+    if registry.champion_name(folder) is None and not registry.before(folder):
+        fail(f"No model is active in {folder}, so there is nothing to go back from.", NO)
+    name = registry.rollback(folder, who=getpass.getuser(), why=why)
+    say(f"{name} is now the active model." if name else "No model is active now: the playbook decides alone.")
 
 
-def _settings() -> Settings:
-    try:
-        return configuration.load()
-    except SettingsError as error:
-        fail(str(error))
-
-
-def _store(settings: Settings) -> str:
-    try:
-        return configured_store(settings)
-    except SettingsError as error:
-        fail(str(error))
+def _model(name: str, models: Path | None) -> Path:
+    """The directory of the model *name*; a name that stands for none ends the command."""
+    folder = (models or configured().models) / Path(name).name
+    if not Path(name).name or not folder.is_dir():
+        fail(
+            f"There is no model {name!r} in {folder.parent}; `autoremed models list` shows those there are.",
+            NO,
+        )
+    return folder

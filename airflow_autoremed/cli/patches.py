@@ -26,32 +26,35 @@ from airflow_autoremed.types import ANY, ANY_MAP_INDEX, PatchState
 
 _STYLES = {PatchState.PROMOTED: "bold green", PatchState.PROVEN: "green", PatchState.REVOKED: "red"}
 
-patches_app = typer.Typer(name="patches", help="List, explain and take back patches.", no_args_is_help=True)
+patches_app = typer.Typer(name="patches", help="List, explain and revoke patches.", no_args_is_help=True)
 
-KeyArgument = Annotated[str, typer.Argument(help="The patch's key, or its beginning.", metavar="KEY")]
+KeyArgument = Annotated[str, typer.Argument(help="Key of the patch, or the beginning of it.", metavar="KEY")]
 
 
 @patches_app.callback()
 def patches() -> None:
-    """List, explain and take back patches."""
+    """List, explain and revoke patches."""
 
 
 @patches_app.command(name="list")
 def list_(
     everything: Annotated[
-        bool, typer.Option("--all", help="Also those that are in force for one run only, or no more.")
+        bool,
+        typer.Option("--all", help="Also patches that hold for one run only, and those no longer in force."),
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1000, help="Number of patches to show.")
+    ] = 50,
     output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
 ) -> None:
-    """Show the patches that coming runs begin with, those changed last first."""
+    """List the patches that the next runs start with."""
     rows, name = read(store_url, lambda store: store.patches(limit, in_force_only=not everything))
     if output is Format.JSON:
         print_json([_as_json(row) for row in rows])
         return
     if not rows:
-        say(f"No patches in {name}." if everything else f"No promoted patch in {name}.")
+        say(f"There are no patches in {name}." if everything else f"There is no promoted patch in {name}.")
         return
     table = Table()
     for column in ("patch", "for", "cause", "state", "last used"):
@@ -71,7 +74,10 @@ def list_(
 
 @patches_app.command()
 def show(key: KeyArgument, output: FormatOption = Format.TEXT, store_url: StoreOption = None) -> None:
-    """Show one patch: what it changes, for whom, and its life so far, with who, when and why."""
+    """Show one patch and its history.
+
+    What it changes, for which task, and who changed its state, when and why.
+    """
     row = _only(read(store_url, lambda store: store.find_patches(key))[0], key)
     if output is Format.JSON:
         print_json(_as_json(row))
@@ -88,19 +94,22 @@ def show(key: KeyArgument, output: FormatOption = Format.TEXT, store_url: StoreO
 @patches_app.command()
 def revoke(
     key: KeyArgument,
-    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    why: Annotated[str, typer.Option("--why", help="Reason, kept in the history.")],
     store_url: StoreOption = None,
 ) -> None:
-    """Take a patch back: coming attempts start as their author declares."""
+    """Revoke a patch.
+
+    The next attempts start with the declared configuration.
+    """
     with opened(store_url) as store:
         row = _only(store.find_patches(key), key)
         if not store.end_patch(row.key, PatchState.REVOKED, who=getpass.getuser(), why=why):
-            fail(f"Patch {row.key[:SHORT_KEY]} is {row.state.value} already.", NO)
+            fail(f"Patch {row.key[:SHORT_KEY]} is already {row.state.value}.", NO)
         running = store.running_with(row.key)
     say(f"Patch {row.key[:SHORT_KEY]} for {_whom(row)} is revoked.")
-    say("Attempts that start from now on run as declared.")
+    say("New attempts run with the declared configuration.")
     for attempt in running:
-        say(f"Not reached, because it runs with the patch now: {attempt}")
+        say(f"Still running with the patch: {attempt}")
 
 
 def _only(rows: list[StoredPatch], key: str) -> StoredPatch:

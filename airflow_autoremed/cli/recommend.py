@@ -30,10 +30,15 @@ def recommend(
         "--history",
         help="JSON list of earlier attempts of this task instance, oldest first: conf, category, succeeded, duration_s.",
     ),
-    retries_left: int = typer.Option(1, "--retries-left", min=0, help="Tries that Airflow still grants."),
+    retries_left: int = typer.Option(
+        1, "--retries-left", min=0, help="Number of retries that Airflow still has for the task."
+    ),
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Say what would be decided about a failure: remediate, stop or leave alone, and with which configuration."""
+    """Say what would be decided about one failure.
+
+    Remediate, stop or leave alone, and with which configuration.
+    """
     effective = _conf(_read(conf, "--conf"), "--conf")
     past = () if history is None else _history(_read(history, "--history"))
     caps = Limits()

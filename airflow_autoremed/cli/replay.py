@@ -14,39 +14,37 @@ from rich.table import Table
 from airflow_autoremed.cli import configuration
 from airflow_autoremed.cli.console import Format, FormatOption, console, fail, print_json
 from airflow_autoremed.cli.models import ModelsOption
-from airflow_autoremed.cli.store_access import StoreOption
-from airflow_autoremed.cli.store_access import store_url as configured_store
+from airflow_autoremed.cli.store_access import StoreOption, recorded
 from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.settings import parse_duration
 
 
 def replay(
     since: Annotated[
-        str | None, typer.Option("--since", help="Only failures of this past, such as 90d.")
+        str | None, typer.Option("--since", help="Only failures of this period, for example 90d.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="Name of a model; default: the one that decides.")
+        str | None, typer.Option("--model", help="Name of a model. Default: the active one.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Also draw the result to this PNG or SVG file.")
+        Path | None, typer.Option("--plot", help="Also draw the result as a PNG or SVG file.")
     ] = None,
     output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
     models: ModelsOption = None,
 ) -> None:
-    """Put the recorded failures to the playbook and to a model: what would each have healed, saved or broken?
+    """Replay recorded failures under other policies.
 
-    A model is judged only by failures that came after what it learned from. What nobody can know is given as bounds.
+    Says what the playbook, and a model, would have healed, saved or broken. A model is judged only by failures that are later than those it learned from. What cannot be known is given as
+    bounds.
     """
     from airflow_autoremed import replay as replaying
     from airflow_autoremed.errors import UnusableModelError
-    from airflow_autoremed.history.queries.training_attempts import everything
     from airflow_autoremed.learning import registry
     from airflow_autoremed.learning.model import read
 
     try:
         settings = configuration.load()
-        url = store_url or configured_store(settings)
         past = parse_duration(since, where="--since")
         folder = models or settings.models
         name = model or registry.champion_name(folder)
@@ -61,10 +59,11 @@ def replay(
     if predictor is not None:
         policies[f"playbook and model {name}"] = replaying.with_model(settings.limits)
         begin = max(begin, float(predictor.manifest.get("learned_until", 0.0)))
+    attempts = recorded(store_url)
     try:
         with console(err=True).status("replaying"):
             found = replaying.replay(
-                everything(url, settings.deployment),
+                attempts,
                 policies,
                 replaying.describe,
                 prices=settings.prices,
@@ -136,4 +135,7 @@ def _draw(path: Path, found: Mapping[str, Any]) -> None:
     axes.set_yticks(range(len(found)), list(found))
     axes.invert_yaxis()
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False)
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:  # no such directory, no such format
+        fail(f"--plot: {path} cannot be written: {getattr(error, 'strerror', None) or error}")

@@ -13,10 +13,9 @@ import typer
 from rich.table import Table
 
 from airflow_autoremed.cli import configuration
-from airflow_autoremed.cli.console import Format, FormatOption, console, fail, print_json, say
+from airflow_autoremed.cli.console import Format, FormatOption, console, counted, fail, print_json, say
 from airflow_autoremed.cli.models import ModelsOption
-from airflow_autoremed.cli.store_access import StoreOption, opened
-from airflow_autoremed.cli.store_access import store_url as configured_store
+from airflow_autoremed.cli.store_access import StoreOption, opened, recorded
 from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.recommending.rightsizing import Proposal, proposals
 from airflow_autoremed.settings import Settings, parse_duration
@@ -24,39 +23,41 @@ from airflow_autoremed.types import ANY, RIGHT_SIZED, RecordedAttempt, Scope
 
 
 def rightsize(
-    since: Annotated[str, typer.Option("--since", help="Look at attempts of this past.")] = "30d",
+    since: Annotated[str, typer.Option("--since", help="Look at attempts of this period.")] = "30d",
     apply: Annotated[
         list[str] | None,
-        typer.Option("--apply", help="Give these tasks what is proposed (DAG.TASK, or all).", metavar="TASK"),
+        typer.Option(
+            "--apply",
+            help="Apply what is proposed for this task (DAG.TASK), or for all; repeatable.",
+            metavar="TASK",
+        ),
     ] = None,
     output: FormatOption = Format.TEXT,
     store_url: StoreOption = None,
     models: ModelsOption = None,
 ) -> None:
-    """Show tasks that never come near the memory they declare, and what they could do with.
+    """Show tasks that declare far more memory than they use.
 
-    Needs measured peaks: event logs with executor metrics, read by `autoremed ingest`. What is applied holds for
-    coming runs of the same job, and is taken back at the first failure.
+    Also shows how much would be enough. Needs measured peaks: event logs with executor metrics, read by `autoremed ingest`. A proposal that you apply holds
+    for the next runs of the same job, and is revoked at the first failure.
     """
-    from airflow_autoremed.history.queries.training_attempts import everything
     from airflow_autoremed.learning import registry
 
     try:
         settings = configuration.load()
-        url = store_url or configured_store(settings)
         past = parse_duration(since, where="--since")
         begin = None if past is None else datetime.now(timezone.utc) - timedelta(seconds=past)
         predictor = registry.champion(models or settings.models)
         found = [
             proposal
-            for task in _by_task(everything(url, settings.deployment, begin))
+            for task in _by_task(recorded(store_url, begin))
             for proposal in proposals(task, predictor, settings.objective)
         ]
     except (SettingsError, StoreError) as error:
         fail(str(error))
     found.sort(key=lambda each: -each.saved_gib_hours)
     if apply:
-        _apply([each for each in found if _wanted(each, apply)], url, settings)
+        _apply([each for each in found if _wanted(each, apply)], store_url, settings)
         return
     if output is Format.JSON:
         print_json([asdict(each) for each in found])
@@ -78,13 +79,13 @@ def _wanted(proposal: Proposal, names: list[str]) -> bool:
     return "all" in names or f"{proposal.dag_id}.{proposal.task_id}" in names
 
 
-def _apply(chosen: list[Proposal], url: str, settings: Settings) -> None:
+def _apply(chosen: list[Proposal], store_url: str | None, settings: Settings) -> None:
     """One patch for each task, of all that is proposed for it."""
     from airflow_autoremed.patching import make_patch
 
     if not chosen:
-        fail("No such proposal. autoremed rightsize shows them; write DAG.TASK or all.")
-    with opened(url) as store:
+        fail("There is no such proposal. `autoremed rightsize` lists them; write DAG.TASK or all.")
+    with opened(store_url) as store:
         for (dag_id, task_id, map_index), group in itertools.groupby(sorted(chosen, key=_name), key=_name):
             mine = list(group)
             conf = dict(mine[0].baseline)
@@ -103,9 +104,9 @@ def _apply(chosen: list[Proposal], url: str, settings: Settings) -> None:
                 why=f"right-sized: {said}; largest peak of {mine[0].runs} runs "
                 f"{mine[0].peak / 1024**3:.2f} GiB",
             )
-            say(f"{dag_id}.{task_id}: {said} (patch {key[:10]}; the first failure takes it back)")
+            say(f"{dag_id}.{task_id}: {said} (patch {key[:10]}; revoked at the first failure)")
     if settings.patches.promote_after < 1:
-        say("[autoremed] promote_after = never: no patch outlives its run, so these are not applied.")
+        say("[autoremed] promote_after is never, so no patch outlives its run and these are not applied.")
 
 
 def _name(proposal: Proposal) -> tuple[str, str, int]:
@@ -116,8 +117,8 @@ def _print(found: list[Proposal]) -> None:
     out = console()
     if not found:
         out.print(
-            "No task could do with much less, as far as its peaks are known "
-            "(event logs with executor metrics: autoremed ingest)."
+            "No task is known to declare far more memory than it uses. "
+            "Peaks come from event logs with executor metrics, read by `autoremed ingest`."
         )
         return
     table = Table("task", "setting", "declared", "largest peak", "proposed", "saves a week", "by")
@@ -135,5 +136,6 @@ def _print(found: list[Proposal]) -> None:
     out.print(table)
     saved = sum(each.saved_gib_hours for each in found)
     out.print(
-        f"{len(found)} proposals, together {saved:,.0f} GiB hours a week. autoremed rightsize --apply DAG.TASK"
+        f"{counted(len(found), 'proposal')}, which together save {saved:,.0f} GiB hours a week. "
+        "Apply one with: autoremed rightsize --apply DAG.TASK"
     )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 rules_app = typer.Typer(
     name="rules",
-    help="Look into the catalogue, and check rules before they are installed.",
+    help="List, check and draft rules.",
     no_args_is_help=True,
 )
 
@@ -41,27 +41,30 @@ rules_app = typer.Typer(
 RulesOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--rules", help="Rule files or directories to try, before the configured ones.", metavar="PATH"
+        "--rules",
+        help="Rule files or directories, used before the configured ones; repeatable.",
+        metavar="PATH",
     ),
 ]
 
 
 @rules_app.callback()
 def rules() -> None:
-    """Look into the catalogue, and check rules before they are installed."""
+    """List, check and draft rules."""
 
 
 @rules_app.command(name="list")
 def list_(
     category: Annotated[str | None, typer.Option("--category", help="Only this category.")] = None,
     source: Annotated[
-        str | None, typer.Option("--source", help="Only rules that may match there, such as driver_log.")
+        str | None,
+        typer.Option("--source", help="Only rules that apply to this source, for example driver_log."),
     ] = None,
-    users: Annotated[bool, typer.Option("--users", help="Only rules of your own.")] = False,
+    users: Annotated[bool, typer.Option("--users", help="Only your own rules.")] = False,
     rules_paths: RulesOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """List the rules in the order in which they are tried: yours, then ours by file."""
+    """List the rules in order, your own first."""
     catalogue = _catalogue(rules_paths)
     _check_known(category, source)
     found = [
@@ -135,7 +138,10 @@ def check(
         list[Path], typer.Argument(metavar="FILE...", help="Rule files, or directories of them.")
     ],
 ) -> None:
-    """Check rule files: form, patterns, examples, counter-examples, ids that are taken. One line per problem."""
+    """Check rule files before you install them.
+
+    Checks fields, patterns, examples, counter-examples, and ids that exist already. Prints one line per problem.
+    """
     from airflow_autoremed.failures.authoring.check import check_files
     from airflow_autoremed.failures.rules.loading import load_catalogue
 
@@ -148,9 +154,9 @@ def check(
     found = [rule for path in paths for rule in read_rules(path)[0]]
     for rule in found:
         if rule.id in ours and not rule.silence:
-            say(f"{rule.path}:{rule.line}: rule {rule.id!r} takes the place of ours of that id")
+            say(f"{rule.path}:{rule.line}: rule {rule.id!r} replaces the rule of the package with that id")
         if rule.silence and rule.id in ours:
-            say(f"{rule.path}:{rule.line}: rule {rule.id!r} silences ours")
+            say(f"{rule.path}:{rule.line}: rule {rule.id!r} silences the rule of the package with that id")
     say(f"{counted(len(found), 'rule')}, {counted(len(errors), 'problem')}")
     if errors:
         raise typer.Exit(NO)
@@ -158,13 +164,16 @@ def check(
 
 @rules_app.command(name="test")
 def try_all(rules_paths: RulesOption = None) -> None:
-    """Try every rule, yours and ours, on its own examples and counter-examples, and on the whole catalogue."""
+    """Test every rule on its examples.
+
+    Tests your own rules and those of the package, also against the whole catalogue.
+    """
     from airflow_autoremed.failures.authoring.check import faults_of, lost_examples
     from airflow_autoremed.failures.rules.rule import RuleProblem
 
     catalogue = _catalogue(rules_paths)
     errors: list[RuleProblem] = []
-    for rule in tracked(catalogue.rules, "trying rules"):
+    for rule in tracked(catalogue.rules, "testing rules"):
         errors.extend(RuleProblem(rule.path, rule.line, rule.id, fault) for fault in faults_of(rule))
         errors.extend(lost_examples(catalogue, [rule]))
     _print_errors(errors)
@@ -182,13 +191,18 @@ def coverage(
     logs: Annotated[
         list[Path] | None, typer.Argument(metavar="[LOG]...", help="Logs of failed applications.")
     ] = None,
-    history: Annotated[bool, typer.Option("--history", help="Count the decisions of the store.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Also count the failures in the history.")
+    ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="How many attempts of the store.")
+        int, typer.Option("--limit", "-n", min=1, help="Number of attempts of the history to count.")
     ] = 1000,
     rules_paths: RulesOption = None,
 ) -> None:
-    """Say how many rules each category has and, over logs or the history, which of them fired and what none named."""
+    """Count the rules of each category, and which fired.
+
+    With logs or --history it also counts what stayed unclassified.
+    """
     from airflow_autoremed.taxonomy import CATEGORIES
     from airflow_autoremed.types import UNKNOWN
 
@@ -223,7 +237,7 @@ def coverage(
     if total:
         named = total - hits[UNKNOWN]
         say(
-            f"{named} of {total} failures have a named cause; {hits[UNKNOWN]} ({hits[UNKNOWN] / total:.1%}) "
+            f"{named} of {total} failures are classified; {hits[UNKNOWN]} ({hits[UNKNOWN] / total:.1%}) "
             f"are unclassified (`autoremed rules suggest`). "
             f"{sum(rule is not None for rule in fired)} of {len(catalogue.rules)} rules fired."
         )

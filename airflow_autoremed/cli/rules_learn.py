@@ -27,18 +27,18 @@ def learn(
         list[Path] | None,
         typer.Option(
             "--from",
-            help='More failures, one JSON object a line: {"text": ..., "category": ...}; repeatable.',
+            help='File of further failures, one JSON object per line: {"text": ..., "category": ...}; repeatable.',
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Directory for the model, if not the one in AIRFLOW_HOME."),
+        typer.Option("--output", "-o", help="Directory for the model. Default: the one in AIRFLOW_HOME."),
     ] = None,
     store_url: StoreOption = None,
 ) -> None:
-    """Train the text model that gives a second opinion on failures that no rule names.
+    """Train the text model.
 
-    It learns from the failures in the history that a rule names, from the examples of all rules, and from the
+    It gives a second opinion on failures that no rule names. It learns from the failures in the history that a rule names, from the examples of all rules, and from the
     failures given with --from. What it says is recorded; it never overrides a rule.
     """
     from airflow_autoremed.errors import CatalogueError, TooLittleDataError

@@ -32,16 +32,19 @@ _EVIDENCE = 300
 FromOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--from", help="Logs of failed applications (plain or .gz) instead of the history; repeatable."
+        "--from",
+        help="Read these logs of failed applications (plain or .gz) instead of the history; repeatable.",
     ),
 ]
 HealthyOption = Annotated[
     list[Path] | None,
-    typer.Option("--healthy", help="Logs of applications that succeeded: no rule may match; repeatable."),
+    typer.Option(
+        "--healthy", help="Logs of applications that succeeded, which no rule may match; repeatable."
+    ),
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", help="Directory of the text model, if not the one in AIRFLOW_HOME."),
+    typer.Option("--model", help="Directory of the text model. Default: the one in AIRFLOW_HOME."),
 ]
 
 
@@ -80,7 +83,9 @@ class _Found:
 def suggest(
     files: FromOption = None,
     healthy: HealthyOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many rules.")] = 10,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=100, help="Number of rules to draft.")
+    ] = 10,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write the rules to, instead of printing them."),
@@ -88,9 +93,9 @@ def suggest(
     model: ModelOption = None,
     store_url: StoreOption = None,
 ) -> None:
-    """Draft rules for the failures that no rule names, those that cost most first.
+    """Draft rules for failures that no rule names.
 
-    Each is checked against the failures that it must match and the healthy logs that it must not. Look through them,
+    The most expensive failures come first. Each is checked against the failures that it must match and the healthy logs that it must not. Look through them,
     choose the categories, and put the file into [autoremed] rules_paths.
     """
     from airflow_autoremed.errors import CatalogueError

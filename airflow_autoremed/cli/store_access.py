@@ -23,15 +23,18 @@ from airflow_autoremed.errors import OverrunError, SettingsError, StoreError
 from airflow_autoremed.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.engine.url import URL
 
     from airflow_autoremed.history import Store
     from airflow_autoremed.history.db.schema_state import Readiness
+    from airflow_autoremed.types import RecordedAttempt
 
 T = TypeVar("T")
 
 StoreOption = Annotated[
-    str | None, typer.Option("--store", help="SQLAlchemy URL of the store, if not the configured one.")
+    str | None, typer.Option("--store", help="SQLAlchemy URL of the store. Default: the configured one.")
 ]
 
 
@@ -59,7 +62,7 @@ def working_on(given: str | None) -> Iterator[Place]:
     except SettingsError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        fail("Stopped. What was recorded stays; run the command again to continue.")
+        fail("Interrupted. Everything recorded so far is kept; run the command again to continue.")
     except Exception as error:  # noqa: BLE001 - whatever a driver raises; it may spell the password out
         fail(f"The store{name and ' '}{name} cannot be used: {what_went_wrong(error, url)}")
 
@@ -70,26 +73,46 @@ def read(given: str | None, question: Callable[[Store], list[T]]) -> tuple[list[
     Nothing is created or upgraded: a store that is not there yet has nothing to answer, and one of another version
     ends the command with what to do about it.
     """
-    from airflow_autoremed.history.db import schema_state
-
     with working_on(given) as place:
-        found = look_at(place.url, place.settings.store_deadline)
-        if found.state is schema_state.State.ABSENT:
+        if not is_there(place):
             return [], place.name
-        if found.state is not schema_state.State.CURRENT:
-            fail(
-                f"The store {place.name} cannot be read by this version ({found.state.value}: {found.detail}). "
-                f"{schema_state.advice(found)}"
-            )
         with _open(place) as store:
             return question(store), place.name
 
 
+def recorded(given: str | None, begin: datetime | None = None) -> Iterator[RecordedAttempt]:
+    """The attempts recorded since *begin*, task by task; none where there is no store yet. Nothing is created.
+
+    :raises StoreError: when it cannot be read to the end.
+    """
+    from airflow_autoremed.history.queries.training_attempts import everything
+
+    with working_on(given) as place:
+        there = is_there(place)
+    return everything(place.url, place.settings.deployment, begin) if there else iter(())
+
+
+def is_there(place: Place) -> bool:
+    """Whether there is a store; one that this version cannot read ends the command with what to do about it."""
+    from airflow_autoremed.history.db import schema_state
+
+    found = look_at(place.url, place.settings.store_deadline)
+    if found.state not in (schema_state.State.ABSENT, schema_state.State.CURRENT):
+        fail(
+            f"The store {place.name} cannot be read by this version ({found.state.value}: {found.detail}). "
+            f"{schema_state.advice(found)}"
+        )
+    return found.state is schema_state.State.CURRENT
+
+
 @contextmanager
 def opened(given: str | None) -> Iterator[Store]:
-    """The store, to be changed. It is created where there is none yet."""
-    with working_on(given) as place, _open(place) as store:
-        yield store
+    """The store, to be changed. A command that changes what is recorded needs one that is there."""
+    with working_on(given) as place:
+        if not is_there(place):
+            fail(f"There is no store yet at {place.name}, so there is nothing to change.")
+        with _open(place) as store:
+            yield store
 
 
 @contextmanager

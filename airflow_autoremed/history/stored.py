@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from airflow_autoremed.types import Action, AttemptId, Conf, EvidenceLine, Link, Mode, Patch, PatchState
@@ -78,6 +79,17 @@ class StoredDecision:
     """Of the patch that was decided upon; ``None`` when there was none."""
 
 
+class Outcome(str, Enum):
+    """How an attempt ended, as far as that is recorded."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Ended from outside: a pod that was shut down, a task that was marked or cleared."""
+    UNKNOWN = "unknown"
+    """It still runs, or its end was never recorded."""
+
+
 @dataclass(frozen=True)
 class AttemptFilter:
     """Which attempts are wanted; what is ``None`` is not asked for."""
@@ -88,8 +100,7 @@ class AttemptFilter:
     category: str | None = None
     action: Action | None = None
     """What was decided."""
-    failed: bool = False
-    """Only those that failed."""
+    outcome: Outcome | None = None
     since: datetime | None = None
     """Recorded then or later."""
 

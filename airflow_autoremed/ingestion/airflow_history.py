@@ -86,7 +86,7 @@ def connect(web: Web, *, user: str = "", password: str = "") -> Api:
             break
     else:
         raise WebError(
-            f"{web.name} has no REST API of Airflow ({status}); is it the address of the server alone?"
+            f"{web.name} has no REST API of Airflow ({status}); the address must be the server's base URL, without a path"
         )
     if version == 2 and user:
         answer = web.post("/auth/token", {"username": user, "password": password})

@@ -48,7 +48,7 @@ class Web:
         import httpx
 
         if not url.startswith(("http://", "https://")):
-            raise WebError(f"{url!r} is no address of a server; write such as https://host:8080")
+            raise WebError(f"{url!r} is not a server URL; use for example https://host:8080")
         self.url = url.rstrip("/")
         self.name = database_urls.masked(self.url)
         self._pause = pause
@@ -138,7 +138,7 @@ class Web:
             told = database_urls.mask(str(error) or type(error).__name__, self.url)
             raise WebError(f"{self.name} cannot be reached: {told}") from None
         except httpx.InvalidURL as error:
-            raise WebError(f"{self.name} is no address: {error}") from None
+            raise WebError(f"{self.name} is not a server URL: {error}") from None
 
     @staticmethod
     def _checked(response: httpx.Response) -> httpx.Response:
@@ -172,11 +172,13 @@ def _may_pass(error: BaseException) -> bool:
 def _advice(response: httpx.Response) -> str:
     code = response.status_code
     if code == 401:
-        return "401, it does not know you; give --token, or --user and the password"
+        return "401 Unauthorized: pass --token, or --user and a password"
     if code == 403:
-        return "403, you may not read that; is it the right user? Give --token, or --user and the password"
+        return (
+            "403 Forbidden: this user may not read it; pass --token, or --user and a password of another user"
+        )
     if code == 404:
-        return "404, there is no such thing; is it the address of the server alone?"
+        return "404 Not Found: the address must be the server's base URL, without a path"
     told = " ".join(response.text.split())[:200]
     return f"{code}{': ' if told else ''}{told}"
 
@@ -186,5 +188,5 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         raise WebError(
-            f"{database_urls.masked(str(response.url))} answers no JSON; is it the address of the server alone?"
+            f"{database_urls.masked(str(response.url))} does not answer with JSON; the address must be the server's base URL, without a path"
         ) from None

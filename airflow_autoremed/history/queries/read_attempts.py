@@ -11,7 +11,13 @@ from sqlalchemy.sql import Select
 from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.attempt_records import AttemptStart
 from airflow_autoremed.history.db import encoding, row_keys, schema
-from airflow_autoremed.history.stored import OUT_OF_FORCE, AttemptFilter, StoredAttempt, StoredDecision
+from airflow_autoremed.history.stored import (
+    OUT_OF_FORCE,
+    AttemptFilter,
+    Outcome,
+    StoredAttempt,
+    StoredDecision,
+)
 from airflow_autoremed.types import Action, AttemptId, Mode, PastAttempt, PatchState, Scope
 
 _attempts, _decisions, _patches, _outcomes = (
@@ -201,10 +207,11 @@ def recent(
         (_attempts.c.run_id, wanted.run_id),
         (_decisions.c.category, wanted.category),
         (_decisions.c.action, None if wanted.action is None else wanted.action.value),
-        (_outcomes.c.succeeded, False if wanted.failed else None),
     ):
         if value is not None:
             query = query.where(column == value)
+    if wanted.outcome is not None:
+        query = query.where(*_ended(wanted.outcome))
     if wanted.since is not None:
         query = query.where(_attempts.c.recorded_at >= encoding.to_text(wanted.since))
     query = query.order_by(_attempts.c.recorded_at.desc(), _attempts.c.try_number.desc()).limit(limit)
@@ -238,6 +245,18 @@ def runs_of(connection: Connection, deployment: str, instance: Scope, limit: int
         .limit(limit)
     )
     return [str(run_id) for run_id in connection.execute(query).scalars()]
+
+
+def _ended(outcome: Outcome) -> tuple[Any, ...]:
+    if outcome is Outcome.SUCCEEDED:
+        return (_outcomes.c.succeeded.is_(True),)
+    if outcome is Outcome.FAILED:
+        return (_outcomes.c.succeeded.is_(False),)
+    interrupted = _attempts.c.interrupted_at
+    return (
+        _outcomes.c.succeeded.is_(None),
+        interrupted.is_(None) if outcome is Outcome.UNKNOWN else interrupted.is_not(None),
+    )
 
 
 def _history(deployment: str) -> Select[Any]:

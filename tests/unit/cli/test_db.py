@@ -69,7 +69,7 @@ def test_check_tells_each_state_and_exits_with_it(file: Path, url: str) -> None:
     absent = run("db", "check")
     assert (absent.exit_code, file.exists()) == (1, False)
     assert f"{url}: absent: no file yet" in absent.stdout
-    assert "at first use" in absent.stderr
+    assert "The first task that uses it does that" in absent.stderr
 
     of_version_1(url)
     behind = run("db", "check")
@@ -258,7 +258,7 @@ def test_how_old_is_too_old_comes_from_the_settings_or_has_to_be_said(
 ) -> None:
     done = run("db", "prune", "--dry-run")
     assert done.exit_code == 2
-    assert "Write --older-than 90d, or set [autoremed] retention" in done.stderr
+    assert "write --older-than 90d, or set [autoremed] retention" in done.stderr
     monkeypatch.setenv("AIRFLOW__AUTOREMED__RETENTION", "90d")
     assert "Would delete 4 attempts" in run("db", "prune", "--dry-run").stdout
     monkeypatch.setenv("AIRFLOW__AUTOREMED__RETENTION", "300d")
@@ -463,7 +463,7 @@ def test_doctor_tells_what_is_lost_when_workers_do_not_share_the_store(
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor,CeleryExecutor")
     told = told_by_doctor()
     assert "store shared │ warning │ an SQLite file" in told
-    for lost in ("history", "patches of scope task", "brakes", "ceilings", "task state store"):
+    for lost in ("history", "promoted patches", "brakes", "ceilings", "task state store"):
         assert lost in told
     monkeypatch.delenv("AIRFLOW__CORE__EXECUTOR")
     (airflow_home / "airflow.cfg").write_text("[core]\nexecutor = KubernetesExecutor\n")

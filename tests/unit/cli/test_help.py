@@ -40,3 +40,10 @@ def test_help_prints_every_word_of_a_command_and_its_options(path, flag):
         if isinstance(parameter, click.Option) and parameter.name != "help":
             assert parameter.help, f"{parameter.opts} has no help"
             assert words(parameter.help) in printed
+
+
+@pytest.mark.parametrize("path", [path for path, each in COMMANDS.items() if hasattr(each, "commands")])
+def test_a_list_of_commands_cuts_no_sentence(path):
+    listed = CliRunner().invoke(app, [*path, "-h"]).stdout.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed

@@ -61,12 +61,12 @@ def test_train_then_list_show_roll_back_and_promote(filled, run, airflow_home):
     models = airflow_home / "autoremed" / "models"
     assert (registry.champion(models) is not None) == (done.exit_code == 0)
 
-    assert run("models", "promote", name).stdout == f"{name} decides from now on.\n"
+    assert run("models", "promote", name).stdout == f"{name} is now the active model.\n"
     assert registry.champion(models).name == name
     listed = json.loads(run("models", "list", "--format", "json").stdout)
     assert [(each["name"], each["champion"]) for each in listed] == [(name, True)]
     assert "calibration error" in run("models", "show", name).stdout
-    assert "No model decides" in run("models", "rollback").stdout
+    assert "No model is active now" in run("models", "rollback").stdout
     assert registry.champion(models) is None
 
 
@@ -98,5 +98,5 @@ def test_no_models_yet_is_said(run):
 def test_a_model_that_is_not_there_is_refused(run):
     for command in ("promote", "show"):
         done = run("models", command, "../../etc")
-        assert done.exit_code == 2
-        assert "cannot be read" in done.stderr
+        assert done.exit_code == 1
+        assert "There is no model" in done.stderr

@@ -57,11 +57,11 @@ def test_a_patch_is_explained_from_its_first_day_on(promoted, run):
 def test_a_revoked_patch_is_no_longer_used(promoted, run):
     key = json.loads(run("list", "--format", "json").stdout)[0]["key"]
     assert run("revoke", key, "--why", "more memory was bought").exit_code == 0
-    assert "No promoted patch" in run("list").stdout
+    assert "no promoted patch" in run("list").stdout
     assert "more memory was bought" in run("show", key).stdout
     again = run("revoke", key, "--why", "again")
     assert again.exit_code == 1
-    assert "is revoked already" in again.stderr
+    assert "is already revoked" in again.stderr
     forget()
     assert memory_of(TaskInstance(promoted, run_id="today").run().argv) == "1g"
 
@@ -78,8 +78,8 @@ def test_revoking_says_whom_it_reaches_and_whom_it_does_not(spark_submit, spark_
 
     said = run("revoke", patch["key"], "--why", "too large").stdout
 
-    assert "Attempts that start from now on run as declared." in said
-    assert "Not reached, because it runs with the patch now: shop.daily today try 2" in said
+    assert "New attempts run with the declared configuration." in said
+    assert "Still running with the patch: shop.daily today try 2" in said
 
 
 def test_an_unknown_key_says_where_to_look(promoted, run):
@@ -89,4 +89,4 @@ def test_an_unknown_key_says_where_to_look(promoted, run):
 
 
 def test_without_patches_one_line_says_so(airflow_home, run):
-    assert run("list").stdout.startswith("No promoted patch in sqlite:///")
+    assert run("list").stdout.startswith("There is no promoted patch in sqlite:///")

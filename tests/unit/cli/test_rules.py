@@ -102,7 +102,7 @@ def test_each_problem_of_a_file_is_named_with_its_line_and_what_to_write(run, fi
 
 
 def test_the_check_says_which_of_our_rules_a_file_silences(run, file):
-    assert "silences ours" in run("check", file(SILENCE)).stdout
+    assert "silences the rule of the package" in run("check", file(SILENCE)).stdout
 
 
 def test_a_missing_file_is_refused(run, tmp_path):
@@ -117,7 +117,7 @@ def test_coverage_says_what_fired_and_what_nobody_named(run, tmp_path):
     unknown.write_text("24/05/01 10:00:00 INFO SparkContext: all is quiet\n")
     shown = run("coverage", named, unknown).stdout
     assert "memory-stack-overflow (1)" in shown
-    assert "1 of 2 failures have a named cause; 1 (50.0%) are unclassified" in shown
+    assert "1 of 2 failures are classified; 1 (50.0%) are unclassified" in shown
 
 
 def test_every_rule_of_the_package_holds_on_its_own_examples(run):

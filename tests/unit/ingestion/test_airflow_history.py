@@ -47,7 +47,7 @@ def by_task(store: Store) -> dict[tuple[str, int, int], StoredAttempt]:
 def test_tries_become_attempts_with_their_end_and_configuration(airflow: Airflow, store: Store) -> None:
     done = run()
     assert done.exit_code == 0, done.output
-    assert "1 task instances seen, 1 tries of Spark tasks, 1 of them news" in done.stdout
+    assert "1 task instances read, 1 attempts of Spark tasks, 1 of them new in" in done.stdout
     (row,) = store.recent(10)
     assert row.attempt == AttemptId("shop", "scheduled__2026-03-01T00:00:00+00:00", "load", -1, 1)
     assert (row.source, row.operator, row.succeeded, row.duration_s) == (
@@ -90,7 +90,7 @@ def test_earlier_tries_are_asked_for_one_by_one_task_instance(airflow: Airflow, 
             instance("many", map_index=4, try_number=1, state="failed")
         ],
     }
-    assert "5 tries of Spark tasks, 5 of them news" in run().stdout
+    assert "5 attempts of Spark tasks, 5 of them new" in run().stdout
     ends = {key: row.succeeded for key, row in by_task(store).items()}
     assert ends == {
         ("load", -1, 1): False,
@@ -108,9 +108,9 @@ def test_a_second_time_nothing_is_news_and_it_goes_on_where_it_came_to(
     first = len(airflow.asked)
     assert first >= 90, "three months, day by day"
     airflow.asked.clear()
-    assert "0 of them news" in run().stdout
+    assert "0 of them new" in run().stdout
     assert len(airflow.asked) <= 2
-    assert "1 tries of Spark tasks, 0 of them news" in run("--since", "2d").stdout
+    assert "1 attempts of Spark tasks, 0 of them new" in run("--since", "2d").stdout
     assert len(store.recent(10)) == 1
 
 
@@ -125,7 +125,7 @@ def test_a_try_that_still_ran_is_looked_at_again(airflow: Airflow, store: Store)
 
 def test_pages_are_turned(airflow: Airflow, store: Store) -> None:
     airflow.instances = [instance("load", map_index=number) for number in range(250)]
-    assert "250 tries of Spark tasks, 250 of them news" in run("--since", "1d").stdout
+    assert "250 attempts of Spark tasks, 250 of them new" in run("--since", "1d").stdout
     assert len(store.recent(1000)) == 250
 
 
@@ -170,7 +170,7 @@ def test_applications_from_event_logs_find_their_attempt_afterwards(airflow: Air
     database.write(lambda c: record_run(c, "default", run_of, log_key="k", log_stamp="s"))
     database.close()
     assert {key[0] for key in by_task(store)} == {NO_TASK}
-    assert "1 applications now have their attempt." in run().stdout
+    assert "Matched 1 applications with the attempt." in run().stdout
     assert {key[0] for key in by_task(store)} == {"load"}
 
 
@@ -242,7 +242,7 @@ def test_what_is_no_airflow_is_said_with_what_to_check(airflow: Airflow) -> None
     airflow.version = 9
     done = run()
     assert done.exit_code == 2
-    assert "has no REST API of Airflow (404); is it the address of the server alone?" in done.stderr
+    assert "has no REST API of Airflow (404); the address must be the server's base URL" in done.stderr
 
 
 def test_an_ingestion_that_is_broken_off_goes_on_from_the_last_whole_day(

@@ -270,8 +270,8 @@ def test_a_server_that_stumbles_is_asked_again(server: Server, mood: Any) -> Non
     ("make_mood", "words"),
     [
         (lambda: httpx.ConnectError("refused"), "http://history:18080 cannot be reached: refused"),
-        (lambda: httpx.Response(401), "it does not know you"),
-        (lambda: httpx.Response(404), "is it the address of the server alone?"),
+        (lambda: httpx.Response(401), "401 Unauthorized: pass --token"),
+        (lambda: httpx.Response(404), "without a path"),
         (lambda: httpx.Response(200, text="<html>"), "answers no JSON"),
         (lambda: httpx.Response(200, json={"a": 1}), "is no History Server"),
     ],
