@@ -55,7 +55,7 @@ def demo(
             broken = _report_broken(out, ran)
             out.print(f"{len(ran.ended)} tasks in {ran.seconds:.0f} s. Airflow's UI: {ran.airflow.url}")
             if keep:
-                _wait_for_ctrl_c(out)
+                _wait_for_ctrl_c(out, ran.airflow.url)
     except (SparkUnavailableError, FileNotFoundError, RuntimeError, WebError) as error:
         out.print(Text.assemble(("The demo could not run: ", "bold red"), str(error)))
         raise typer.Exit(NO) from None
@@ -135,7 +135,8 @@ def _report_broken(out: Console, ran: Demo) -> bool:
     return bool(broken)
 
 
-def _wait_for_ctrl_c(out: Console) -> None:
+def _wait_for_ctrl_c(out: Console, airflow: str) -> None:
     out.print("Airflow and Spark keep running. Press Ctrl-C to stop them.")
+    out.print(f"What was healed and stopped, and why: {airflow}/autoremed/overview (sign in to Airflow first)")
     while True:
         time.sleep(1)
