@@ -170,7 +170,7 @@ def test_applications_from_event_logs_find_their_attempt_afterwards(airflow: Air
     database.write(lambda c: record_run(c, "default", run_of, log_key="k", log_stamp="s"))
     database.close()
     assert {key[0] for key in by_task(store)} == {NO_TASK}
-    assert "Matched 1 applications with the attempt." in run().stdout
+    assert "Matched 1 applications with the attempt that launched them." in run().stdout
     assert {key[0] for key in by_task(store)} == {"load"}
 
 
