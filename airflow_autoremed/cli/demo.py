@@ -137,6 +137,8 @@ def _report_broken(out: Console, ran: Demo) -> bool:
 
 def _wait_for_ctrl_c(out: Console, airflow: str) -> None:
     out.print("Airflow and Spark keep running. Press Ctrl-C to stop them.")
-    out.print(f"What was healed and stopped, and why: {airflow}/autoremed/overview (sign in to Airflow first)")
+    out.print(
+        f"What was healed and stopped, and why: {airflow}/autoremed/overview (sign in to Airflow first)"
+    )
     while True:
         time.sleep(1)
