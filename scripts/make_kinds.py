@@ -19,7 +19,17 @@ from airflow_autoremed.failures.kinds.classes import ANCESTORS, judge_words, lis
 
 THROWABLES = Path(__file__).with_name("throwables.tsv.gz")
 _COVERED = ("java.", "org.apache.zookeeper.", "org.apache.thrift.", "org.apache.parquet.")
-_UNUSED = ("com.sun.", "sun.jvm.", "jdk.", "sun.tools.", "scala.tools.", "idlelib", "great_expectations.", "sklearn.", "numpy.distutils.")
+_UNUSED = (
+    "com.sun.",
+    "sun.jvm.",
+    "jdk.",
+    "sun.tools.",
+    "scala.tools.",
+    "idlelib",
+    "great_expectations.",
+    "sklearn.",
+    "numpy.distutils.",
+)
 
 
 def read_throwables() -> dict[str, list[str]]:
@@ -43,7 +53,10 @@ def text() -> str:
         package, _, simple = name.rpartition(".")
         packages[package][known].append(simple)
     return "".join(
-        package + "\t" + ";".join(f"{known}={','.join(sorted(names))}" for known, names in sorted(groups.items())) + "\n"
+        package
+        + "\t"
+        + ";".join(f"{known}={','.join(sorted(names))}" for known, names in sorted(groups.items()))
+        + "\n"
         for package, groups in sorted(packages.items())
     )
 
@@ -51,7 +64,11 @@ def text() -> str:
 def strangers() -> list[str]:
     """Classes of the tables that are not where they are said to be."""
     known = read_throwables()
-    return sorted(name for name in listed() if name.startswith(_COVERED) and name not in known and name != "java.lang.Throwable")
+    return sorted(
+        name
+        for name in listed()
+        if name.startswith(_COVERED) and name not in known and name != "java.lang.Throwable"
+    )
 
 
 def main() -> int:

@@ -26,13 +26,13 @@ RESULT = Path(__file__).with_name("throwables.tsv.gz")
 _SIZES = {3: 4, 4: 4, 5: 8, 6: 8, 8: 2, 9: 4, 10: 4, 11: 4, 12: 4, 15: 3, 16: 2, 17: 4, 18: 4, 19: 2, 20: 2}
 """Tag of a constant to the bytes that follow it (JVM specification, section 4.4); 1 and 7 are read."""
 
-PACKAGES = """
+_PACKAGES = """
 requests urllib3 httpx httpcore aiohttp botocore boto3 s3transfer google.api_core google.auth google.cloud.bigquery
 google.cloud.storage azure.core azure.storage.blob azure.identity psycopg psycopg2 pymysql kafka grpc pyarrow pandas
 numpy py4j delta pyiceberg sqlalchemy redis pymongo cassandra snowflake.connector oracledb paramiko fastavro
 confluent_kafka jsonschema pydantic pydantic_core polars sklearn fsspec s3fs gcsfs deltalake trino elasticsearch
 great_expectations mlflow hdfs kubernetes yaml databricks.sdk databricks.sql thrift jwt cryptography
-""".split()
+"""
 
 _IN_PYTHON = r"""
 import importlib, json, pkgutil, sys, warnings
@@ -149,7 +149,8 @@ def _which(command: str) -> str:
 def java_exceptions(jmods: Path | None) -> dict[str, list[str]]:
     """Every Throwable of the JDK and of pyspark's jars, with its ancestors, the nearest first."""
     spec = find_spec("pyspark")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     parents = dict(jdk_classes(jmods))
     for jar in sorted((Path(spec.origin).parent / "jars").glob("*.jar")):
         for name, parent in classes_of(jar):
@@ -172,7 +173,10 @@ def main() -> int:
     found = java_exceptions(jmods)
     java = len(found)
     told = subprocess.run(
-        [sys.argv[1], "-c", _IN_PYTHON, json.dumps(PACKAGES)], stdout=subprocess.PIPE, check=True, text=True
+        [sys.argv[1], "-c", _IN_PYTHON, json.dumps(_PACKAGES.split())],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
     )
     found.update(json.loads(told.stdout[told.stdout.index('{"BaseException"') :]))
     text = "".join(f"{name}\t{' '.join(line)}\n" for name, line in sorted(found.items()))

@@ -314,12 +314,28 @@ CLASSES: Rows = (
         "com.nvidia.spark.rapids.jni.GpuRetryOOM:executor_oom_overhead com.nvidia.spark.rapids.jni.GpuSplitAndRetryOOM:executor_oom_overhead "
         "com.nvidia.spark.rapids.jni.CpuRetryOOM com.nvidia.spark.rapids.jni.CpuSplitAndRetryOOM",
     ),
-    ("direct_memory_oom", "the direct memory of the JVM is used up", "io.netty.util.internal.OutOfDirectMemoryError"),
-    ("serializer_buffer", "a buffer of the serialiser is too small", "com.esotericsoftware.kryo.io.KryoBufferOverflowException"),
-    ("executor_oom_python", "a Python process has used up its memory", "MemoryError numpy.core._exceptions._ArrayMemoryError "
-     "numpy._core._exceptions._ArrayMemoryError pyarrow.lib.ArrowMemoryError"),
-    ("internal_spark_bug", "Spark or the JVM failed inside", "java.lang.InternalError java.lang.VerifyError java.lang.ClassFormatError "
-     "java.lang.BootstrapMethodError:dependency_missing java.lang.UnsupportedClassVersionError:interpreter_mismatch"),
+    (
+        "direct_memory_oom",
+        "the direct memory of the JVM is used up",
+        "io.netty.util.internal.OutOfDirectMemoryError",
+    ),
+    (
+        "serializer_buffer",
+        "a buffer of the serialiser is too small",
+        "com.esotericsoftware.kryo.io.KryoBufferOverflowException",
+    ),
+    (
+        "executor_oom_python",
+        "a Python process has used up its memory",
+        "MemoryError numpy.core._exceptions._ArrayMemoryError "
+        "numpy._core._exceptions._ArrayMemoryError pyarrow.lib.ArrowMemoryError",
+    ),
+    (
+        "internal_spark_bug",
+        "Spark or the JVM failed inside",
+        "java.lang.InternalError java.lang.VerifyError java.lang.ClassFormatError "
+        "java.lang.BootstrapMethodError:dependency_missing java.lang.UnsupportedClassVersionError:interpreter_mismatch",
+    ),
     (
         "nothing",
         "",
@@ -392,9 +408,17 @@ WORDS: Rows = (
         "its name says that memory is used up",
         r"(?:Gpu|GPU|Cuda|CUDA|Device)\w{0,20}(?:OOM|OutOfMemory|MemoryError)",
     ),
-    ("executor_oom_heap", "its name says that memory is used up", r"OutOfMemory(?!Exceeded) MemoryLimitExceeded OutOfHeap"),
+    (
+        "executor_oom_heap",
+        "its name says that memory is used up",
+        r"OutOfMemory(?!Exceeded) MemoryLimitExceeded OutOfHeap",
+    ),
     ("stack_overflow", "its name says that a thread's stack is used up", "StackOverflow"),
-    ("serializer_buffer", "its name says that a buffer is too small", "KryoBufferOverflow KryoSerializationBuffer BufferOverflow"),
+    (
+        "serializer_buffer",
+        "its name says that a buffer is too small",
+        "KryoBufferOverflow KryoSerializationBuffer BufferOverflow",
+    ),
     (
         "concurrency_conflict",
         "its name says that another writer was in the way, or that the thing exists",
@@ -459,62 +483,123 @@ WORDS: Rows = (
 """Regular expressions on a class's own name, without its package; the first row that fits decides."""
 
 WORD_EXCEPTIONS = (
-    "^(?:ExecutorLostFailure|FetchFailed|TaskKilled|TaskResultLost)$|Interrupt|Cancel|Killed|Shutdown|ShutDown|Stopped|Already(?:Closed|Stopped|Started)|Closed(?:By)|Wrapper|Undeclared|"
+    "^(?:ExecutorLostFailure|FetchFailed|TaskKilled|TaskResultLost)$|Interrupt(?!ion)|Cancel|Killed|Shutdown|ShutDown|Stopped|Already(?:Closed|Stopped|Started)|Closed(?:By)|Wrapper|Undeclared|"
     "^(?:Exception|Error|IOException|DataError|DatabaseError)$"
 )
 """Names that say nothing of a cause, whatever else they hold."""
 
 SUBSYSTEMS: tuple[tuple[str, str, str, str], ...] = (
     # (name, category of what is vague in it, category of a network trouble in it, frames and loggers)
-    ("object store", "object_store_other", "object_store_other",
-     "org.apache.hadoop.fs.s3a. com.amazon.ws.emr.hadoop.fs. com.amazonaws.services.s3. software.amazon.awssdk.services.s3. "
-     "com.google.cloud.hadoop. com.google.cloud.storage. org.apache.hadoop.fs.azurebfs. org.apache.hadoop.fs.azure. com.azure.storage. "
-     "com.microsoft.azure.storage. com.aliyun.oss. com.obs. com.qcloud.cos. shaded.databricks.azurebfs. shaded.databricks.org.apache.hadoop.fs.s3a. org.apache.iceberg.aws.s3. org.apache.iceberg.gcp.gcs. "
-     "com.databricks.s3commit. s3fs/ gcsfs/ adlfs/ S3AFileSystem"),
-    ("metastore", "metastore_or_catalog", "metastore_or_catalog",
-     "org.apache.hadoop.hive.metastore. org.apache.hadoop.hive.ql.metadata.Hive org.apache.spark.sql.hive.client. org.apache.spark.sql.hive.HiveExternalCatalog "
-     "org.apache.iceberg.hive. org.apache.iceberg.rest. org.apache.iceberg.aws.glue. org.apache.iceberg.jdbc. com.amazonaws.glue. com.amazonaws.services.glue. "
-     "software.amazon.awssdk.services.glue. com.databricks.managedcatalog. com.databricks.sql.managedcatalog. org.apache.hudi.hive. io.unitycatalog. org.datanucleus. HiveMetaStoreClient"),
-    ("shuffle", "shuffle_fetch_failure", "shuffle_fetch_failure",
-     "org.apache.spark.storage.ShuffleBlockFetcherIterator org.apache.spark.network.shuffle. org.apache.spark.shuffle. org.apache.celeborn. org.apache.uniffle. "
-     "org.apache.spark.MapOutputTracker ShuffleBlockFetcherIterator RetryingBlockTransferor RetryingBlockFetcher"),
-    ("broadcast", "broadcast_oom_or_timeout", "broadcast_oom_or_timeout",
-     "org.apache.spark.sql.execution.exchange.BroadcastExchange org.apache.spark.sql.execution.joins.HashedRelation org.apache.spark.sql.execution.joins.LongHashedRelation "
-     "BroadcastExchangeExec broadcast-exchange-"),
-    ("database", "jdbc_source_error", "jdbc_source_error",
-     "org.apache.spark.sql.execution.datasources.jdbc. org.postgresql. com.mysql. org.mariadb. oracle.jdbc. oracle.net. com.microsoft.sqlserver. net.snowflake. "
-     "com.amazon.redshift. com.ibm.db2. com.teradata. io.trino.jdbc. com.clickhouse. com.sap.db. com.simba. com.vertica. org.sqlite. org.h2. "
-     "com.datastax. com.mongodb. org.elasticsearch.hadoop. redis.clients. org.neo4j. com.couchbase. psycopg2/ pymysql/ oracledb/ sqlalchemy/"),
-    ("Kafka", "network_timeout", "network_timeout", "org.apache.kafka. org.apache.spark.sql.kafka010. org.apache.spark.streaming.kafka010."),
+    (
+        "object store",
+        "object_store_other",
+        "object_store_other",
+        "org.apache.hadoop.fs.s3a. com.amazon.ws.emr.hadoop.fs. com.amazonaws.services.s3. software.amazon.awssdk.services.s3. "
+        "com.google.cloud.hadoop. com.google.cloud.storage. org.apache.hadoop.fs.azurebfs. org.apache.hadoop.fs.azure. com.azure.storage. "
+        "com.microsoft.azure.storage. com.aliyun.oss. com.obs. com.qcloud.cos. shaded.databricks.azurebfs. shaded.databricks.org.apache.hadoop.fs.s3a. org.apache.iceberg.aws.s3. org.apache.iceberg.gcp.gcs. "
+        "com.databricks.s3commit. s3fs/ gcsfs/ adlfs/ S3AFileSystem",
+    ),
+    (
+        "metastore",
+        "metastore_or_catalog",
+        "metastore_or_catalog",
+        "org.apache.hadoop.hive.metastore. org.apache.hadoop.hive.ql.metadata.Hive org.apache.spark.sql.hive.client. org.apache.spark.sql.hive.HiveExternalCatalog "
+        "org.apache.iceberg.hive. org.apache.iceberg.rest. org.apache.iceberg.aws.glue. org.apache.iceberg.jdbc. com.amazonaws.glue. com.amazonaws.services.glue. "
+        "software.amazon.awssdk.services.glue. com.databricks.managedcatalog. com.databricks.sql.managedcatalog. org.apache.hudi.hive. io.unitycatalog. org.datanucleus. HiveMetaStoreClient",
+    ),
+    (
+        "shuffle",
+        "shuffle_fetch_failure",
+        "shuffle_fetch_failure",
+        "org.apache.spark.storage.ShuffleBlockFetcherIterator org.apache.spark.network.shuffle. org.apache.spark.shuffle. org.apache.celeborn. org.apache.uniffle. "
+        "org.apache.spark.MapOutputTracker ShuffleBlockFetcherIterator RetryingBlockTransferor RetryingBlockFetcher",
+    ),
+    (
+        "broadcast",
+        "broadcast_oom_or_timeout",
+        "broadcast_oom_or_timeout",
+        "org.apache.spark.sql.execution.exchange.BroadcastExchange org.apache.spark.sql.execution.joins.HashedRelation org.apache.spark.sql.execution.joins.LongHashedRelation "
+        "BroadcastExchangeExec broadcast-exchange-",
+    ),
+    (
+        "database",
+        "jdbc_source_error",
+        "jdbc_source_error",
+        "org.apache.spark.sql.execution.datasources.jdbc. org.postgresql. com.mysql. org.mariadb. oracle.jdbc. oracle.net. com.microsoft.sqlserver. net.snowflake. "
+        "com.amazon.redshift. com.ibm.db2. com.teradata. io.trino.jdbc. com.clickhouse. com.sap.db. com.simba. com.vertica. org.sqlite. org.h2. "
+        "com.datastax. com.mongodb. org.elasticsearch.hadoop. redis.clients. org.neo4j. com.couchbase. psycopg2/ pymysql/ oracledb/ sqlalchemy/",
+    ),
+    (
+        "Kafka",
+        "network_timeout",
+        "network_timeout",
+        "org.apache.kafka. org.apache.spark.sql.kafka010. org.apache.spark.streaming.kafka010.",
+    ),
     ("HDFS", "network_timeout", "network_timeout", "org.apache.hadoop.hdfs. org.apache.hadoop.ipc.Client"),
 )
 """The topmost frame (or a logger) that belongs to one of them decides."""
 
-DATA_READERS = (
-    "org.apache.parquet. org.apache.orc. org.apache.avro. com.fasterxml.jackson.core. com.univocity. org.apache.spark.sql.catalyst.json. "
-    "org.apache.spark.sql.catalyst.csv. org.apache.spark.sql.catalyst.xml. com.databricks.spark.xml. org.apache.poi. com.crealytics. org.apache.hadoop.hive.serde2."
-).split()
+DATA_READERS = [
+    "org.apache.parquet.",
+    "org.apache.orc.",
+    "org.apache.avro.",
+    "com.fasterxml.jackson.core.",
+    "com.univocity.",
+    "org.apache.spark.sql.catalyst.json.",
+    "org.apache.spark.sql.catalyst.csv.",
+    "org.apache.spark.sql.catalyst.xml.",
+    "com.databricks.spark.xml.",
+    "org.apache.poi.",
+    "com.crealytics.",
+    "org.apache.hadoop.hive.serde2.",
+]
 """Where they fail in a way that is no trouble of input and output, data are not what is expected."""
 
 PACKAGES: Rows = (
-    ("jdbc_source_error:as_is", "it comes from a database's driver",
-     "org.postgresql. com.mysql. org.mariadb.jdbc. oracle.jdbc. com.microsoft.sqlserver.jdbc. net.snowflake. com.amazon.redshift. com.ibm.db2. com.teradata. "
-     "io.trino.jdbc. com.clickhouse. com.sap.db.jdbc. com.vertica.jdbc. psycopg2. psycopg. pymysql. oracledb. trino. snowflake.connector. cassandra. pymongo. com.mongodb. com.datastax."),
-    ("object_store_other", "it comes from an object store's client",
-     "org.apache.hadoop.fs.s3a. com.amazonaws.services.s3. software.amazon.awssdk.services.s3. com.google.cloud.storage. com.azure.storage. com.microsoft.azure.storage. "
-     "org.apache.hadoop.fs.azurebfs. azure.storage. google.cloud.storage. s3fs. gcsfs. com.aliyun.oss."),
-    ("metastore_or_catalog", "it comes from a metastore or catalog",
-     "org.apache.hadoop.hive.metastore. com.amazonaws.services.glue. software.amazon.awssdk.services.glue. org.datanucleus. io.unitycatalog."),
-    ("shuffle_fetch_failure", "it comes from a remote shuffle service", "org.apache.celeborn. org.apache.uniffle. com.uber.rss."),
-    ("network_timeout", "it comes from a client of a network service",
-     "org.apache.kafka. kafka. io.netty. okhttp3. org.apache.http. org.apache.zookeeper. grpc. httpx. httpcore. urllib3. alluxio.exception.status. redis. io.grpc."),
-    ("bad_data", "it comes from a reader of files", "org.apache.parquet. org.apache.orc. com.fasterxml.jackson.core. com.univocity."),
+    (
+        "jdbc_source_error:as_is",
+        "it comes from a database's driver",
+        "org.postgresql. com.mysql. org.mariadb.jdbc. oracle.jdbc. com.microsoft.sqlserver.jdbc. net.snowflake. com.amazon.redshift. com.ibm.db2. com.teradata. "
+        "io.trino.jdbc. com.clickhouse. com.sap.db.jdbc. com.vertica.jdbc. psycopg2. psycopg. pymysql. oracledb. trino. snowflake.connector. cassandra. pymongo. com.mongodb. com.datastax.",
+    ),
+    (
+        "object_store_other",
+        "it comes from an object store's client",
+        "org.apache.hadoop.fs.s3a. com.amazonaws.services.s3. software.amazon.awssdk.services.s3. com.google.cloud.storage. com.azure.storage. com.microsoft.azure.storage. "
+        "org.apache.hadoop.fs.azurebfs. azure.storage. google.cloud.storage. s3fs. gcsfs. com.aliyun.oss.",
+    ),
+    (
+        "metastore_or_catalog",
+        "it comes from a metastore or catalog",
+        "org.apache.hadoop.hive.metastore. com.amazonaws.services.glue. software.amazon.awssdk.services.glue. org.datanucleus. io.unitycatalog.",
+    ),
+    (
+        "shuffle_fetch_failure",
+        "it comes from a remote shuffle service",
+        "org.apache.celeborn. org.apache.uniffle. com.uber.rss.",
+    ),
+    (
+        "network_timeout",
+        "it comes from a client of a network service",
+        "org.apache.kafka. kafka. io.netty. okhttp3. org.apache.http. org.apache.zookeeper. grpc. httpx. httpcore. urllib3. alluxio.exception.status. redis. io.grpc.",
+    ),
+    (
+        "bad_data",
+        "it comes from a reader of files",
+        "org.apache.parquet. org.apache.orc. com.fasterxml.jackson.core. com.univocity.",
+    ),
 )
 
 SIDES: tuple[tuple[str, str], ...] = (
-    ("driver", r"task-result-getter|dag-scheduler-event-loop|broadcast-exchange-|Exception in thread \"(?:main|Driver|Thread-\d{1,3})\"|\bexecutor driver\b|spark-listener-group|"
-     r"dispatcher-CoarseGrainedScheduler|\bat org\.apache\.spark\.(?:sql\.)?Dataset\.collect|DAGScheduler\.|BroadcastExchangeExec|\bat org\.apache\.spark\.deploy\.SparkSubmit"),
-    ("executor", r"Executor task launch worker|Exception in task \d|Lost task \d|\bexecutor \d{1,6}\)|stdout writer for |org\.apache\.spark\.executor\.Executor\$TaskRunner|"
-     r"/pyspark/worker\.py|pyspark\.zip/pyspark/worker|org\.apache\.spark\.scheduler\.Task\.run|shuffle-server-|shuffle-client-|Executor: "),
+    (
+        "driver",
+        r"task-result-getter|dag-scheduler-event-loop|broadcast-exchange-|Exception in thread \"(?:main|Driver|Thread-\d{1,3})\"|\bexecutor driver\b|spark-listener-group|"
+        r"dispatcher-CoarseGrainedScheduler|\bat org\.apache\.spark\.(?:sql\.)?Dataset\.collect|DAGScheduler\.|BroadcastExchangeExec|\bat org\.apache\.spark\.deploy\.SparkSubmit",
+    ),
+    (
+        "executor",
+        r"Executor task launch worker|Exception in task \d|Lost task \d|\bexecutor \d{1,6}\)|stdout writer for |org\.apache\.spark\.executor\.Executor\$TaskRunner|"
+        r"/pyspark/worker\.py|pyspark\.zip/pyspark/worker|org\.apache\.spark\.scheduler\.Task\.run|shuffle-server-|shuffle-client-|Executor: ",
+    ),
 )
 """Threads, loggers and frames that run in one process only."""

@@ -119,4 +119,3 @@ def ancestor_of(name: str) -> str | None:
         if simple in names.split(","):
             return ancestor
     return None
-

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 
 from airflow_autoremed.failures.kinds.class_tables import DATA_READERS, SIDES, SUBSYSTEMS
-from airflow_autoremed.failures.kinds.classes import judge_class, listed
+from airflow_autoremed.failures.kinds.classes import ancestor_of, judge_class, listed
 from airflow_autoremed.failures.kinds.codes import clouds, databases, errnos, http, platforms
 from airflow_autoremed.failures.kinds.meaning import CODE, PACKAGE, Kind, Meaning
 from airflow_autoremed.types import Restartable
@@ -16,6 +17,7 @@ from airflow_autoremed.types import Restartable
 LONGEST = 4000
 """Characters of a line that are read; the beginning says what it is."""
 _MOST_FRAMES = 60
+_LONGEST_FRAME = 400
 _MOST_HEADS = 8
 
 _QUIET = re.compile(r"^.{0,90}?\b(?:TRACE|DEBUG|INFO|WARN(?:ING)?|Normal)\b")
@@ -30,8 +32,12 @@ _ENDS = re.compile(
     r"|Exceeded|Expired|Invalid|Forbidden|Unauthorized|RestException|Exit|Rejected|TooManyRequests|NoBrokersAvailable"
     r"|NoHostAvailable|AutoReconnect|gaierror|herror|error|DatabaseError|AlreadyExists|Exists|Aborted|Cancelled|Exhausted)$"
 )
-_PYTHON_LOWER = re.compile(r"^\s{0,4}((?:socket|zlib|binascii|select|struct|_csv|csv)\.(?:error|gaierror|herror|timeout|Error))\b")
-_SIGN = re.compile(r"\d|[Rr]eason|SIG|[A-Z]{3}|refused|reset|denied|pipe|full|space|route|resol|open files|memory")
+_PYTHON_LOWER = re.compile(
+    r"^\s{0,4}((?:socket|zlib|binascii|select|struct|_csv|csv)\.(?:error|gaierror|herror|timeout|Error))\b"
+)
+_SIGN = re.compile(
+    r"\d|[Rr]eason|SIG|[A-Z]{3}|refused|reset|denied|pipe|full|space|route|resol|open files|memory"
+)
 
 _OOM: tuple[tuple[str, str, str], ...] = (
     # (in the message, pool, category where it is not the heap of a process)
@@ -63,7 +69,9 @@ _OUTAGE = re.compile(
     r"name resolution|connection (?:closed|lost|aborted|attempt)|Communications link failure|failed to (?:connect|respond)|"
     r"too many connections|max retries|unable to (?:connect|reach)|could not connect|service not known|read error"
 )
-_EXPIRED = re.compile(r"(?i)\b(?:token|session|credentials?|certificate|secret|signature|ticket|password|key)\b.{0,40}\bexpir(?:ed|y)\b|\bexpired\b.{0,20}\btoken")
+_EXPIRED = re.compile(
+    r"(?i)\b(?:token|session|credentials?|certificate|secret|signature|ticket|password|key)\b.{0,40}\bexpir(?:ed|y)\b|\bexpired\b.{0,20}\btoken"
+)
 _RATE = re.compile(r"(?i)per (?:second|minute|hour|user|100 seconds)|rate|retry|try again|requests")
 _SHUFFLE_FILE = re.compile(r"/blockmgr-|temp_shuffle_|/shuffle_\d")
 _CERTIFICATE = re.compile(r"PKIX|certificate|CERTIFICATE_VERIFY_FAILED|hostname.{0,40}match")
@@ -77,7 +85,7 @@ def judge(text: str, frames: Iterable[str] = ()) -> Kind | None:
     :param frames: what stands around it, the nearest first: stack frames, loggers, threads, the log line above.
     """
     line = text.lstrip().split("\n", 1)[0][:LONGEST].rstrip()
-    around = [frame for frame, _ in zip(frames, range(_MOST_FRAMES))]
+    around = [frame[:_LONGEST_FRAME] for frame in islice(frames, _MOST_FRAMES)]
     if not line or (_QUIET.search(line) and not _LOUD.search(line) and not _thrown(line)):
         return None
     heads = _heads(line)
@@ -102,14 +110,16 @@ def _heads(line: str) -> list[tuple[int, str]]:
     for each in _HEAD.finditer(line):
         name = each[1]
         simple = name.rpartition(".")[2].rpartition("$")[2]
-        if not _ENDS.search(simple) and name not in listed():
+        if not _ENDS.search(simple) and name not in listed() and ancestor_of(name) is None:
             continue
         dotted = "." in name
         before = line[: each.start()]
+        if before.endswith(("eason: ", "eason:")):
+            continue
         begins = (
             not before.strip()
             or before.endswith((": ", "] ", "> ", "(", "Caused by: ", "thread ", "cause: "))
-            or before.rstrip().endswith((":", "\"", "|"))
+            or before.rstrip().endswith((":", '"', "|"))
         )
         if begins or (dotted and name.count(".") >= 2):
             found.append((each.start(), name))
@@ -126,10 +136,12 @@ def _judge_one(name: str, message: str, around: list[str]) -> Kind | None:
     rest = message[len(name) :]
     by_class = judge_class(name)
     network = "rror" in name or "xception" in name
-    code = _code(rest, network, by_class is None or by_class[1].category in _NETWORK or "OSError" in name)
+    code = _code(
+        rest, message, network, by_class is None or by_class[1].category in _NETWORK or "OSError" in name
+    )
     if code is None:
         code = _named_code(message)
-    if code is not None and (by_class is None or by_class[1].category in _NETWORK or by_class[2] <= CODE - 2):
+    if code is not None and (by_class is None or by_class[1].category in _NETWORK or by_class[2] < CODE):
         meaning = _by_subsystem(code[1], rest, around)
         own = by_class[1].category if by_class is not None else ""
         if code[1].category == "network_timeout" and own in _NETWORK and meaning is code[1]:
@@ -150,19 +162,19 @@ def _judge_one(name: str, message: str, around: list[str]) -> Kind | None:
 
 def _judge_message(line: str, exception: bool) -> Kind | None:
     """A message with no class that says anything."""
-    code = _code(line, exception, exception)
+    code = _code(line, line, exception, exception)
     return _kind(code[0], code[1], CODE, line) if code is not None else None
 
 
-def _code(text: str, network: bool, words: bool) -> tuple[str, Meaning] | None:
+def _code(text: str, whole: str, network: bool, words: bool) -> tuple[str, Meaning] | None:
     """The code of a system that a message states."""
     if not _SIGN.search(text):
         return None
     for read in (databases.read, clouds.read):
-        found = read(text)
+        found = read(whole)
         if found is not None:
             return found
-    found = http.read(text, leading=network)
+    found = http.read(whole) or (http.read(text, leading=True) if network else None)
     if found is not None:
         return found
     if words or "[Errno" in text or "[WinError" in text or "error=" in text:
@@ -241,7 +253,9 @@ def _memory(name: str, meaning: Meaning, rank: int, rest: str, around: list[str]
     for words, its_pool, its_category in _OOM:
         if words in rest:
             pool = its_pool
-            category = f"executor_oom_{its_category}" if its_category == "overhead" else its_category or category
+            category = (
+                f"executor_oom_{its_category}" if its_category == "overhead" else its_category or category
+            )
             break
     if re.search(r"Gpu|GPU|Cuda|CUDA", name):
         pool = "device"
@@ -265,12 +279,18 @@ def _kind(identifier: str, meaning: Meaning, rank: int, message: str) -> Kind:
     """With what the message adds: an expired credential, a rate that is no quota, an outage that is no refusal."""
     category, retry, why = meaning.category, meaning.retry, meaning.why
     if category in ("auth_permission", "network_timeout") and _EXPIRED.search(message):
-        category, retry, why = "credentials_expired", Restartable.NO, "a token, session or certificate has expired"
+        category, retry, why = (
+            "credentials_expired",
+            Restartable.NO,
+            "a token, session or certificate has expired",
+        )
     elif category == "network_timeout" and _CERTIFICATE.search(message) and "expired" not in message:
         category, retry, why = "auth_permission", Restartable.NO, "a certificate is not trusted"
-    elif category == "license_or_quota" and _RATE.search(message):
-        retry = Restartable.AS_IS
-    elif retry is Restartable.NO and category not in ("missing_data", "dependency_missing") and _OUTAGE.search(message):
+    elif (category == "license_or_quota" and _RATE.search(message)) or (
+        retry is Restartable.NO
+        and category not in ("missing_data", "dependency_missing")
+        and _OUTAGE.search(message)
+    ):
         retry = Restartable.AS_IS
     if not identifier.startswith("kind-"):
         identifier = f"kind-{identifier}"
@@ -279,7 +299,11 @@ def _kind(identifier: str, meaning: Meaning, rank: int, message: str) -> Kind:
 
 def _placed(kind: Kind, line: str, around: list[str]) -> Kind:
     """With its side and pool."""
-    side = kind.side or platforms.side(line) if kind.id.startswith(("kind-exit", "kind-signal", "kind-kube", "kind-yarn")) else kind.side
+    side = (
+        kind.side or platforms.side(line)
+        if kind.id.startswith(("kind-exit", "kind-signal", "kind-kube", "kind-yarn"))
+        else kind.side
+    )
     side = side or _side([line, *around])
     category = kind.category
     if side == "driver" and category in ("executor_oom_overhead", "executor_oom_heap"):
@@ -289,4 +313,6 @@ def _placed(kind: Kind, line: str, around: list[str]) -> Kind:
 
 
 def _slug(name: str) -> str:
-    return "kind-" + re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name.rpartition(".")[2]).lower()).strip("-")
+    return "kind-" + re.sub(
+        r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name.rpartition(".")[2]).lower()
+    ).strip("-")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import Restartable
 
-CODE, NAMED, ANCESTOR, NAME, PACKAGE = 29, 28, 26, 24, 23
+CODE, NAMED, ANCESTOR, NAME, PACKAGE = 29, 29, 28, 28, 23
 """Ranks: a code of the system that failed, a class listed by hand, its ancestor, words of its name, its package.
 
-All stand below the rules that know a cause (30 and up) and above the last resorts, which know that something failed.
+All stand below the rules that name a cause or a consequence (30 and up), and all but the last above the last resorts,
+which only say that something failed.
 """
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from airflow_autoremed.failures.anatomy.chain import CAUSE, Chain, find_chain, links, unseen
 from airflow_autoremed.failures.anatomy.events import ENDS, Event, EventLog, What
+from airflow_autoremed.failures.matching.by_kind import OnChain, kind_on_chain
 from airflow_autoremed.failures.rules.outcome_signs import SignKind
 from airflow_autoremed.failures.rules.rule import Rule
 from airflow_autoremed.redaction import mask_secrets
@@ -86,6 +87,9 @@ def decide(
             lost = _why_not(index, winner, rules, found[index], pool, chain, signs)
             runners_up.append(_match(rules[index], found[index], lost))
     runners = tuple(runners_up[:_MOST_RUNNERS_UP])
+    by_kind = _by_kind(None if winner is None else rules[winner], chain, pool, signs)
+    if by_kind is not None:
+        return _of_kind(by_kind, chain, pool, log, runners)
     if winner is None or where is None:
         return replace(
             unknown(runners),
@@ -112,6 +116,43 @@ def decide(
         runners_up=runners,
         chain=masked(links(chain, pool, decided_by)),
         unseen=unseen(chain, log, decided_by),
+    )
+
+
+def _by_kind(
+    rule: Rule | None, chain: Chain, pool: tuple[Event, ...], signs: Mapping[SignKind, Position]
+) -> OnChain | None:
+    """What is known of the error that ended the run without knowing its sentence, if that is more than a rule knows."""
+    if rule is not None and (rule.rank >= LAST_RESORT or rule.users):
+        return None
+    until = len(chain.pools) if rule is None else chain.pools.index(pool) + 1
+    failed = SignKind.FAILED in signs or SignKind.SEEMS_FAILED in signs
+    found = kind_on_chain(chain, chain.pools[:until], failed)
+    if found is None or _succeeded(Found((), {}, found.event.position), signs):
+        return None
+    if rule is None:
+        return found
+    says_the_same = rule.category == found.kind.category and _stops(rule) == (
+        found.kind.restartable is Restartable.NO
+    )
+    return None if says_the_same or found.kind.rank <= rule.rank else found
+
+
+def _of_kind(
+    found: OnChain, chain: Chain, pool: Sequence[Event], log: EventLog, runners: tuple[Match, ...]
+) -> Classification:
+    kind = found.kind
+    return Classification(
+        category=kind.category,
+        rule=kind.id,
+        restartable=kind.restartable,
+        memory_configuration=CATEGORIES[kind.category].memory_configuration,
+        lines=as_evidence([(found.number, found.text)], found.event.source),
+        summary=f"{kind.why[0].upper()}{kind.why[1:]}.",
+        hint=found.hint,
+        runners_up=runners,
+        chain=masked(links(chain, pool, found.event)),
+        unseen=unseen(chain, log, found.event),
     )
 
 

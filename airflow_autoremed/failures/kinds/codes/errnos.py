@@ -18,10 +18,18 @@ ROWS: Rows = (
     ),
     ("disk_full", "a disk is full, or a quota of disk space is used up", "ENOSPC EDQUOT"),
     ("executor_oom_overhead", "the system had no memory left to give", "ENOMEM"),
-    ("auth_permission", "the system does not permit it", "EACCES EPERM EROFS ENOKEY EKEYREVOKED EKEYREJECTED"),
+    (
+        "auth_permission",
+        "the system does not permit it",
+        "EACCES EPERM EROFS ENOKEY EKEYREVOKED EKEYREJECTED",
+    ),
     ("credentials_expired", "a key has expired", "EKEYEXPIRED"),
     ("missing_data", "a file or folder is not there", "ENOENT ENOTDIR"),
-    ("concurrency_conflict", "something is there already, or in use", "EEXIST EBUSY ETXTBSY EDEADLK EDEADLOCK ENOLCK"),
+    (
+        "concurrency_conflict",
+        "something is there already, or in use",
+        "EEXIST EBUSY ETXTBSY EDEADLK EDEADLOCK ENOLCK",
+    ),
     (
         "resource_unavailable",
         "the machine was short of something, or a device failed",
@@ -66,7 +74,14 @@ _OTHER_SYSTEMS = {
     "ENOBUFS": ("10055",),
 }
 _WINDOWS_FILES = {"2": "ENOENT", "3": "ENOENT", "5": "EACCES", "32": "EBUSY", "112": "ENOSPC", "39": "ENOSPC"}
-_WINDOWS_FILES |= {"8": "ENOMEM", "14": "ENOMEM", "121": "ETIMEDOUT", "183": "EEXIST", "193": "ENOEXEC", "206": "ENAMETOOLONG"}
+_WINDOWS_FILES |= {
+    "8": "ENOMEM",
+    "14": "ENOMEM",
+    "121": "ETIMEDOUT",
+    "183": "EEXIST",
+    "193": "ENOEXEC",
+    "206": "ENAMETOOLONG",
+}
 
 WORDS = {
     "Connection refused": "ECONNREFUSED",

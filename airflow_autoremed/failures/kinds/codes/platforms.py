@@ -9,7 +9,11 @@ from functools import lru_cache
 from airflow_autoremed.failures.kinds.meaning import Meaning, Rows, by_code
 
 KUBERNETES: Rows = (
-    ("executor_oom_overhead", "the container went over its memory limit", "OOMKilled OOMKilling ContainerOOM SystemOOM"),
+    (
+        "executor_oom_overhead",
+        "the container went over its memory limit",
+        "OOMKilled OOMKilling ContainerOOM SystemOOM",
+    ),
     (
         "executor_lost_preempted",
         "the pod was taken away: by its node, by preemption or by an eviction",
