@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from airflow_autoremed.failures.kinds.meaning import is_kind
 from airflow_autoremed.failures.matching.matcher import LogMatcher
 from airflow_autoremed.failures.matching.precedence import unknown
 from airflow_autoremed.failures.rules.catalogue import Catalogue
 from airflow_autoremed.failures.rules.loading import CATALOGUE_DIR, load_catalogue, read_rules
 from airflow_autoremed.failures.rules.rule import Rule, RuleProblem
-from airflow_autoremed.types import Classification
+from airflow_autoremed.types import UNKNOWN, Classification
 
 
 def check_files(paths: Sequence[Path]) -> list[RuleProblem]:
@@ -39,18 +40,18 @@ def faults_of(rule: Rule) -> list[str]:
         faults.append("has no example; add a line that it must match")
     alone = Catalogue((rule,))
     for example in rule.examples:
-        if judge(alone, rule, example, assume_failed=True).category != rule.category:
+        verdict = judge(alone, rule, example, assume_failed=True)
+        if verdict.category != rule.category or is_kind(verdict.rule):
             why = (
                 ""
                 if any(literal in example for literal in rule.literals)
                 else (f" (none of its literals {list(rule.literals)} is in it)")
             )
             faults.append(f"does not match its example {_short(example)}{why}")
-    faults.extend(
-        f"matches its counter-example {_short(example)}"
-        for example in rule.counter_examples
-        if judge(alone, rule, example, assume_failed=False).category != "unknown"
-    )
+    for example in rule.counter_examples:
+        verdict = judge(alone, rule, example, assume_failed=False)
+        if verdict.category != UNKNOWN and not is_kind(verdict.rule):
+            faults.append(f"matches its counter-example {_short(example)}")
     return faults
 
 

@@ -48,6 +48,11 @@ class Meaning:
         return self.restartable or CATEGORIES[self.category].usual_restartable
 
 
+def is_kind(rule: str | None) -> bool:
+    """Whether what stands where a rule's id stands is a kind."""
+    return rule is not None and rule.startswith("kind-")
+
+
 Table = Mapping[str, Meaning]
 Rows = tuple[tuple[str, str, str], ...]
 """``(category, or category:restartable; phrase; codes with spaces between)``."""

@@ -24,7 +24,8 @@ _SHORT = "the database ran short of memory or another resource of its own"
 
 SQLSTATES: Rows = (
     ("nothing", "", "00 01 02 03 HZ"),
-    ("network_timeout", _AWAY, "08 57P01 57P02 57P03 57P04 57P05 25P03 25P04 HYT01 58"),
+    ("object_store_other", "a system outside the query failed", "58"),
+    ("network_timeout", _AWAY, "08 57P01 57P02 57P03 57P04 57P05 25P03 25P04 HYT01"),
     ("jdbc_source_error:as_is", _BUSY, "53 53300 53400 57"),
     ("jdbc_source_error:as_is", _SHORT, "53000 53200"),
     ("jdbc_source_error", _FULL, "53100 54"),
