@@ -16,6 +16,8 @@ DOORS = {
     "airflow/options.py": "opting in -> attempt",
     "airflow/training_operators.py": "opting in -> attempt: the Dag file that trains is parsed, too",
     "airflow/attempt/": "success -> failure",
+    "airflow/ui/doors.py": "worker -> page",
+    "failures/matching/by_kind.py": "success -> failure",
     "failures/matching/log_tap.py": "success -> failure",
     "history/store.py": "success -> failure",
     "history/opening.py": "success -> failure",
