@@ -125,7 +125,7 @@ def test_where_nothing_can_be_read_the_exit_code_says_so(tmp_path: Path) -> None
     assert run("eventlogs", str(tmp_path)).exit_code == 2
     nothing = run("eventlogs")
     assert nothing.exit_code == 2
-    assert "name event logs, directories of them, or --history-server URL" in nothing.stderr
+    assert "give at least one event log or directory, or --history-server URL" in nothing.stderr
 
 
 def test_two_logs_of_one_application_are_one_row(logs: Path, url: str) -> None:
@@ -272,7 +272,7 @@ def test_a_server_that_stumbles_is_asked_again(server: Server, mood: Any) -> Non
         (lambda: httpx.ConnectError("refused"), "http://history:18080 cannot be reached: refused"),
         (lambda: httpx.Response(401), "401 Unauthorized: pass --token"),
         (lambda: httpx.Response(404), "without a path"),
-        (lambda: httpx.Response(200, text="<html>"), "answers no JSON"),
+        (lambda: httpx.Response(200, text="<html>"), "does not answer with JSON"),
         (lambda: httpx.Response(200, json={"a": 1}), "is no History Server"),
     ],
 )
@@ -287,7 +287,7 @@ def test_a_server_that_cannot_be_used_is_said_in_one_line(
 
 
 def test_an_address_that_is_none_says_what_to_write() -> None:
-    with pytest.raises(WebError, match=r"write such as https://host:8080"):
+    with pytest.raises(WebError, match=r"use for example https://host:8080"):
         Web("history:18080")
 
 
