@@ -182,7 +182,16 @@ class LogMatcher:
     def classification(self) -> Classification:
         """The verdict on everything that was fed."""
         self.end_text()
-        return decide(self._rules, self._found, self._signs, self._events, self._assume_failed)
+        catalogue = self._catalogue
+        without_kinds = catalogue.silenced_categories if catalogue.conditions else None
+        return decide(
+            self._rules,
+            self._found,
+            self._signs,
+            self._events,
+            self._assume_failed,
+            without_kinds=without_kinds,
+        )
 
     def matched(self) -> tuple[str, ...]:
         """Ids of all rules that matched, before the verdict."""

@@ -68,6 +68,8 @@ def decide(
     signs: Mapping[SignKind, Position],
     log: EventLog,
     failed_anyway: bool = False,
+    *,
+    without_kinds: frozenset[str] | None = frozenset(),
 ) -> Classification:
     """The verdict: of the rules that read an event on the failure chain the highest rank, then the order of the
     catalogue, then the first line.
@@ -77,6 +79,7 @@ def decide(
     :param signs: the last place of each kind of sign.
     :param log: the events, with what each rule reads in them.
     :param failed_anyway: the application is known to have failed, whatever the log says.
+    :param without_kinds: categories of which no kind may be named; ``None``: none at all, only the rules count.
     """
     chain = find_chain(log, lambda event: _rank_of(event, rules), signs.get(SignKind.WENT_ON), failed_anyway)
     winner, pool = _winner(rules, found, chain, signs)
@@ -88,7 +91,7 @@ def decide(
             runners_up.append(_match(rules[index], found[index], lost))
     runners = tuple(runners_up[:_MOST_RUNNERS_UP])
     by_kind = _by_kind(None if winner is None else rules[winner], chain, pool, signs)
-    if by_kind is not None:
+    if by_kind is not None and without_kinds is not None and by_kind.kind.category not in without_kinds:
         return _of_kind(by_kind, chain, pool, log, runners)
     if winner is None or where is None:
         return replace(

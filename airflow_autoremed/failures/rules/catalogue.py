@@ -53,6 +53,8 @@ class Catalogue:
     """Whether Spark's own error conditions count besides the rules."""
     silenced: frozenset[str] = frozenset()
     """Ids of conditions that the user's rules replace or remove."""
+    silenced_categories: frozenset[str] = frozenset()
+    """Of the rules that the user removes: no kind of these is named in their place."""
     _indexes: dict[str | None, Index] = field(default_factory=dict, repr=False)
 
     def get(self, identifier: str) -> Rule:

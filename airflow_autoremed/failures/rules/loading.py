@@ -75,7 +75,11 @@ def _load(paths: tuple[Path, ...], _stamp: tuple[tuple[str, int, int], ...]) -> 
             )
     kept = [rule for rule in users if not rule.silence]
     in_force = (*kept, *(rule for rule in ours if rule.id not in seen))
-    return Catalogue(in_force, tuple(errors), signs, conditions=True, silenced=named)
+    gone = {rule.id for rule in users if rule.silence}
+    silenced = frozenset(rule.category for rule in ours if rule.id in gone)
+    return Catalogue(
+        in_force, tuple(errors), signs, conditions=True, silenced=named, silenced_categories=silenced
+    )
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from airflow_autoremed.cli.main import app
 from airflow_autoremed.history import Store
 from airflow_autoremed.history.stored import Outcome
 from airflow_autoremed.types import Mode
-from tests.unit.history.test_store import TRY_1, TRY_2, begin, decide, end, remediation
+from tests.support.attempts import TRY_1, TRY_2, begin, decide, end, remediation
 
 TITLE = "\x1b]0;owned\x07"
 CLEAR = "\x1b[2J\x9b2J\r\x08"

@@ -42,8 +42,10 @@ SQLSTATES: Rows = (
     ),
     ("jdbc_source_error", _THERE, "42P06 42P07 42S01 42710"),
     ("submit_config_error", _SETUP, "IM F0"),
-    ("internal_spark_bug", _INSIDE, "XX"),
-    ("nothing", "", "HY HY000 S0 S1 99999 KD 46 51 56 82 K0 04 05 06 30 31 2E 2H"),
+    ("internal_spark_bug", _INSIDE, "XX000 XX001 XX002"),
+    ("user_code_error", "the program raised an error of its own", "P0001"),
+    # XX is also the class of Spark's own wrappers, which name no cause.
+    ("nothing", "", "XX HY HY000 S0 S1 99999 KD 46 51 56 82 K0 04 05 06 30 31 2E 2H"),
 )
 
 ORACLE: Rows = (
