@@ -148,8 +148,11 @@ def decide(catalogue: Catalogue, case: Case) -> Decision:
 
 
 def side_of(decision: Decision) -> str | None:
-    """The side that a decision takes for the cause: by its category, else by the settings that it changes."""
-    by_category = decision.classification.category.split("_", 1)[0]
+    """The side that a decision takes for the cause: what the verdict says, else the settings that it changes."""
+    found = decision.classification
+    by_category = found.category.split("_", 1)[0]
+    if found.side is not None:
+        return found.side.value
     if by_category in _SIDES:
         return by_category
     changed = {side for side in _SIDES for key in decision.changes if f".{side}." in key}
