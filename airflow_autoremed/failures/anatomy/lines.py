@@ -12,13 +12,13 @@ LOUD = frozenset(("ERROR", "FATAL", "SEVERE", "CRITICAL"))
 WARNED = frozenset(("WARN", "WARNING"))
 
 _LEVEL = r"(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|SEVERE|CRITICAL)"
-_HEAD = re.compile(
-    r"(?:\[Stage \d{1,9}:[^\]\n]{0,300}\])?"
-    r"(?:[\d\-:/.,T+|\s]{1,60}Z?|\[[^\]\n]{0,120}\]|\{[^}\n]{0,120}\}|[\w.$-]{1,60}(?: -|\s?\|) ){0,6}"
-    rf"(?P<level>{_LEVEL})\b(?! OCCURRED)[:\]\s]"
+_STAGES = re.compile(r"\[Stage \d{1,9}:[^\]\n]{0,300}\]")
+_BEFORE = re.compile(
+    r"(?:[\d\-:/.,+|\s]|T(?=\d)|Z(?!\w)){1,60}|\[[^\]\n]{0,120}\]|\{[^}\n]{0,120}\}|[\w.$-]{1,60}(?: -|\s?\|) "
 )
-"""Time, thread and the like, then the level: the beginning of what a logger writes."""
-
+"""Time, thread and the like: what stands before the level. One at a time, because together they could take for ever."""
+_AT_LEVEL = re.compile(rf"(?P<level>{_LEVEL})\b(?! OCCURRED)[:\]\s]")
+_MOST_BEFORE = 7
 _CLASS = r"(?:[a-z_][\w$]{0,80}\.){0,16}[A-Z_][\w$]{0,120}"
 _ERROR_NAME = re.compile(
     r"(?:Exception|Error|Throwable|Failure|Fault|Interrupt|Exit|Timeout|Invalid\w+|Exceeded|Denied|NotFound)"
@@ -86,7 +86,17 @@ def record(text: str) -> Record | None:
     """``text`` as the first line of a logger's record; ``None``: it is none."""
     if text.startswith(_OF_LOGGING):
         return Record("INFO", text)
-    head = _HEAD.match(text)
+    bar = _STAGES.match(text)
+    place = bar.end() if bar is not None else 0
+    head = _AT_LEVEL.match(text, place)
+    for _ in range(_MOST_BEFORE):
+        if head is not None:
+            break
+        before = _BEFORE.match(text, place)
+        if before is None:
+            return None
+        place = before.end()
+        head = _AT_LEVEL.match(text, place)
     if head is None:
         return None
     message = text[head.end() :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 
 import pytest
@@ -352,3 +353,32 @@ def test_what_ended_the_run_is_named_after_a_thousand_survived_losses():
     found = verdict(f"{log}\n{MISSING_TABLE}\n")
     assert found.category == "missing_data"
     assert len(found.chain) <= 12
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "1",
+        "1 ",
+        " ",
+        "\t",
+        ": ",
+        "- ",
+        "a -",
+        "a | ",
+        "[",
+        "{",
+        "a.",
+        "aA.",
+        "Error ",
+        "[Stage 1:",
+        "T1",
+        "Caused by: a.",
+    ],
+)
+def test_no_line_made_of_what_stands_before_a_level_hangs(part):
+    line = (part * 2000)[:1900]
+    log = "".join(f"{line} {end}\n" for end in ("Error", "Exception: x", "ERROR", "Lost task 1.1 in stage "))
+    began = time.process_time()
+    verdict(log * 3)
+    assert time.process_time() - began < 3
