@@ -48,10 +48,19 @@ def kind_on_chain(chain: Chain, pools: Sequence[Sequence[Event]], failed: bool) 
             found = _kind_of(event)
             if found is None:
                 continue
-            stops = found.kind.restartable is Restartable.NO
-            if not stops or (on_it and (failed or not chain.ended or (event.framed and event.what in ENDS))):
+            if found.kind.restartable is not Restartable.NO or (on_it and _may_stop(event, chain, failed)):
                 return found
     return None
+
+
+def _may_stop(event: Event, chain: Chain, failed: bool) -> bool:
+    """Whether a kind that says "no retry" may be read in an event: it, or the log in other words, says that the run ended.
+
+    In a text without an end only a plain sentence may: what is logged as an error, healthy applications log too.
+    """
+    if not chain.ended:
+        return event.what is What.MESSAGE
+    return failed or (event.framed and event.what in ENDS)
 
 
 def _far(pool: Iterable[Event], chain: Chain) -> Iterator[Event]:

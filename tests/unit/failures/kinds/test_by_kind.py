@@ -79,3 +79,11 @@ def test_an_error_that_the_run_survived_names_no_kind():
         "24/05/01 10:00:09 INFO DAGScheduler: Job 7 finished: save at etl.py:30, took 9.1 s\n"
     )
     assert found.category == "unknown"
+
+
+def test_an_error_that_a_healthy_application_logs_stops_nothing():
+    found = verdict(
+        "24/05/01 10:00:00 ERROR ShutdownHookManager: Exception while deleting Spark temp dir: /tmp/spark-0b7c\n"
+        "java.nio.file.NoSuchFileException: /tmp/spark-0b7c\n\tat org.apache.spark.util.Utils.x(Utils.scala:1)\n"
+    )
+    assert found.restartable is Restartable.AS_IS
