@@ -11,6 +11,7 @@ _ANSI = re.compile(rb"\x1b(?:\[[0-9;?:]{0,32}[ -/]?[@-~]|\][^\x07\x1b\n]{0,256}(
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r") + b"\x7f"
 _JSON_LINE = re.compile(rb"^[^\n{]{0,200}(\{\s{0,8}\"[^\n]*\})\s{0,8}$", re.MULTILINE)
 
+_QUIET_RECORD = re.compile(rb"\b(?:TRACE|DEBUG|INFO|WARN|WARNING)\b")
 _RELAYED = re.compile(
     rb"^(?:\[\d{4}-\d\d-\d\d[T ,][^\]\n]{8,40}\] (?:\{[^}\n]{1,120}\} )?INFO ?- (?:\[[\w-]{1,63}\] )?"
     rb"|\d{4}-\d\d-\d\dT[\d:.+Z-]{8,30} (?:std(?:out|err) [FP] |\[info {1,8}\] )"
@@ -97,8 +98,8 @@ def _texts_of(line: bytes) -> tuple[bool, Iterable[str]]:
     if (b'{"' not in line and b'{ "' not in line) or len(line) > LONGEST_JSON:
         return False, ()
     match = _JSON_LINE.match(line)
-    if match is None:
-        return False, ()
+    if match is None or _QUIET_RECORD.search(line[: match.start(1)]):
+        return False, ()  # none, or what a job logs of its data: it stays a part of its record
     try:
         value = json.loads(match[1].decode("utf-8", "replace"))
     except (ValueError, RecursionError):

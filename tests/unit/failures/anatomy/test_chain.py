@@ -74,6 +74,9 @@ SURVIVED = {
         "+---+------+\n|id |message|\n|7  |java.lang.OutOfMemoryError: Java heap space|\n+---+------+"
     ),
     "an error that the job prints": "processing ticket 77: java.lang.OutOfMemoryError: Java heap space",
+    "data that the job logs as JSON": (
+        '26/03/02 10:00:05 INFO Payload: {"msg":"java.lang.OutOfMemoryError: Java heap space"}'
+    ),
     "a caught exception, and jobs after it": f"{ZERO}\n{JOB_FINISHED}",
 }
 ENDS = {
