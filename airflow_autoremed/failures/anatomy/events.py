@@ -221,6 +221,7 @@ class EventLog:
         self._lost: dict[tuple[str, str], None] = {}
         self._fresh: list[Event] = []
         """Events of the block that is being read, in order of their first line."""
+        self._latest: Event | None = None
         self._open: Event | None = None
         self._state = _State()
         self._done_to = 0
@@ -280,7 +281,11 @@ class EventLog:
             if event is None or reading.number > event.last:
                 if lines.is_table_row(text):
                     continue
-                event = self._message(reading.number, text, text_number, source)
+                if self._is_of_latest(reading.number, text_number):
+                    assert self._latest is not None
+                    _add(self._latest, reading)
+                    continue
+                event = self._message(reading, text, text_number, source)
                 at += 1
                 self._fresh.insert(at, event)
                 starts.insert(at, reading.number)
@@ -296,7 +301,7 @@ class EventLog:
             if event.text == text_number and event.first <= reading.number <= event.last:
                 _add(event, reading)
                 return
-        _add(self._message(reading.number, text, text_number, source), reading)
+        _add(self._message(reading, text, text_number, source), reading)
 
     def events(self) -> list[Event]:
         """All that were kept, the last first."""
@@ -312,7 +317,13 @@ class EventLog:
         self.finished.pop(task, None)
         self.finished[task] = where
 
+    def _is_of_latest(self, number: int, text_number: int) -> bool:
+        """Whether a line was read before: it is a long one, and comes in pieces."""
+        latest = self._latest
+        return latest is not None and latest.text == text_number and latest.first <= number <= latest.last
+
     def _keep(self, event: Event) -> None:
+        self._latest = event
         self.sources.add(event.source)
         if event.what in ENDS:
             self._ends.append(event)
@@ -328,13 +339,13 @@ class EventLog:
                 del self._lost[oldest]
                 self.finished.pop(oldest, None)
 
-    def _message(self, number: int, text: str, text_number: int, source: Source | None) -> Event:
+    def _message(self, reading: Reading, text: str, text_number: int, source: Source | None) -> Event:
         """A line that a rule reads, and that is no event by its form."""
         record = lines.record(text)
         what = What.MESSAGE if record is None and not lines.is_printed(text) else What.WARNING
         quiet = what is What.WARNING and (record is None or record.level not in lines.WARNED)
-        event = Event(what, text_number, number, number, source, quiet=quiet)
-        self._tell(event, number, text)
+        event = Event(what, text_number, reading.number, reading.number, source, quiet=quiet)
+        self._tell(event, reading.number, reading.lines[0][1])  # of a long line what the rule read
         self._keep(event)
         return event
 
