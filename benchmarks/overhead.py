@@ -115,8 +115,19 @@ def one(number):
     ti.get_template_context = lambda: context
     rss = psutil.Process().memory_info().rss
     began = time.perf_counter()
-    for callback in task.on_execute_callback or ():
-        callback(context)
+    spent = []
+    if how == "plugin":  # what Airflow's task runner calls, in its order
+        from airflow_autoremed.airflow.opt_in import listener
+        listener.on_task_instance_running(None, ti)
+        from airflow_autoremed.airflow.attempt import lifecycle
+        decide = lifecycle.after_failure
+        def timed(*args, **kwargs):
+            before = time.perf_counter()
+            try:
+                return decide(*args, **kwargs)
+            finally:
+                spent.append((time.perf_counter() - before) * 1e3)
+        lifecycle.after_failure = timed
     decision = None
     try:
         task.execute(context)
@@ -126,9 +137,14 @@ def one(number):
         if task.retry_policy is not None:
             task.retry_policy.evaluate(error, 1, 3, context)
         decision = (time.perf_counter() - before) * 1e3
+        if spent:
+            decision = sum(spent)
+            lifecycle.after_failure = decide
+            listener.on_task_instance_failed(None, ti)
     else:
-        for callback in task.on_success_callback or ():
-            callback(context)
+        if how == "plugin":
+            lifecycle.after_failure = decide
+            listener.on_task_instance_success(None, ti)
     whole = (time.perf_counter() - began) * 1e3
     return whole, decision, (psutil.Process().memory_info().rss - rss) / 2**20
 

@@ -83,7 +83,7 @@ def fail(recorder: Any, index: int) -> bool:
         return False
     if recorder.grant(replace(running.attempt, try_number=2), 1024**3) is not None:
         return False
-    return bool(recorder.failure(running, decision, 3))
+    return bool(recorder.failure(running, decision))
 
 
 def succeed(recorder: Any, index: int) -> bool:
@@ -117,6 +117,7 @@ def running_attempt(index: int, try_number: int) -> Any:
         conf,
         LogTap(load_catalogue),
         fingerprint="0123456789abcdef",
+        max_tries=3,
     )
 
 
