@@ -296,6 +296,8 @@ class Recommendation:
 
 ANY = "*"
 """Every run, or every job fingerprint, in a scope of the kind ``task``: said, never left out."""
+FLOOR = "floor"
+"""In place of a category, of the patch that is a task's floor (:mod:`airflow_autoremed.recommending.need`)."""
 RIGHT_SIZED = "right_sized"
 """In place of a category, of a patch that gives a task less than it declares: the first failure takes it back."""
 ANY_MAP_INDEX = -2
@@ -420,6 +422,8 @@ class PatchRules:
     """Seconds after which a promoted patch expires, so that the declared configuration is tried once more."""
     patch_max_idle: float = 35 * 86400.0
     """Seconds without use after which it expires. A little more than a month, for what runs monthly."""
+    floor: Mode = Mode.ACT
+    """Whether a task starts with what its last runs needed. Shadow: say what it would start with."""
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "35d",
         "example": "14d",
     },
+    "floor": {
+        "description": "Start a task with the memory that its last runs "
+        "needed, where they failed for want of it. shadow: "
+        "only say in the task log what it would start with.",
+        "type": "string",
+        "version_added": "0.1.0",
+        "default": "on",
+        "example": "shadow",
+    },
     "brake_task": {
         "description": "Number of remediated attempts of one task that "
         "fail in a row before its remediation pauses. "

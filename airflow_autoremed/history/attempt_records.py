@@ -6,12 +6,12 @@ Loaded in every attempt, so these are named tuples, which are made faster than d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PatchRules, TaskRecord
+from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PatchRules, RecordedAttempt, TaskRecord
 
 
 class AttemptStart(NamedTuple):
@@ -69,11 +69,29 @@ Judge = Callable[[str, TaskRecord], tuple[bool, str]]
 """Whether to ``promote`` a patch, or to ``keep`` a promoted one, and why: the policy, which is not the store's."""
 
 
+MakeFloor = Callable[[Sequence[RecordedAttempt]], "FloorPatch | None"]
+"""What a task starts with because of its last attempts, oldest first; ``None``: as declared. The policy, likewise."""
+
+
+class FloorPatch(NamedTuple):
+    """A floor as the store keeps it."""
+
+    operations: tuple[Mapping[str, Any], ...]
+    """Of a JSON patch against what the task declares."""
+    why: str
+    """For a person, in one line."""
+
+
 class Promotion(NamedTuple):
     """When a patch outlives its run, and who judges whether it is worth it."""
 
     rules: PatchRules
     judge: Judge
+    floor: MakeFloor | None = None
+    """Makes the task's floor anew; ``None``: floors stay as they are."""
+    every_end: bool = False
+    """Whether a success without a patch makes the floor anew, too. In shadow mode no try runs with one, so that
+    nothing else would end it."""
 
 
 class AttemptRecord(NamedTuple):

@@ -24,6 +24,10 @@ class PromotedPatch:
     category: str
     since: datetime
     last_used: datetime | None
+    why: str = ""
+    """Why it is in force, for a person."""
+    floor: PromotedPatch | None = None
+    """The task's floor, which stands on top of it."""
 
 
 @dataclass(frozen=True)

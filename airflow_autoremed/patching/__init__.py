@@ -10,6 +10,7 @@ from airflow_autoremed.patching.apply_patch import apply
 from airflow_autoremed.patching.config_diff import describe, diff, make_patch
 from airflow_autoremed.patching.patch_json import from_json, to_json
 from airflow_autoremed.patching.promotion import expired, worth_keeping, worth_promoting
+from airflow_autoremed.patching.together import together
 
 __all__ = [
     "apply",
@@ -19,6 +20,7 @@ __all__ = [
     "from_json",
     "make_patch",
     "to_json",
+    "together",
     "worth_keeping",
     "worth_promoting",
 ]

@@ -38,11 +38,19 @@ def apply(
     """
     check_scope(patch)
     _check_meant_for(patch, attempt, again, fingerprint)
-    operations = checked_operations(patch.operations)
-    _check_keys(operations, declared)
-    result = _applied(operations, declared)
+    result = result_of(patch, declared)
     _check_result(result, declared, limits)
     return result
+
+
+def result_of(patch: Patch, declared: Conf) -> dict[str, str]:
+    """*declared*, changed as *patch* says, wherever it belongs and whatever the limits are.
+
+    :raises PatchRejectedError: when it changes what no patch may change, or no longer fits what the author declares.
+    """
+    operations = checked_operations(patch.operations)
+    _check_keys(operations, declared)
+    return _applied(operations, declared)
 
 
 def _check_meant_for(patch: Patch, attempt: AttemptId, again: bool, fingerprint: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.spark.allocation import Role
 from airflow_autoremed.spark.keys import PATCHABLE, jvm_flag, with_jvm_flag
-from airflow_autoremed.spark.limits import growth_base
+from airflow_autoremed.spark.limits import growth_base, growth_ceiling, room
 from airflow_autoremed.spark.sizes import MIB, format_bytes
 from airflow_autoremed.types import Classification, Conf, Limits, PastAttempt, Shortage
 
@@ -97,12 +97,12 @@ class Plan:
         :return: whether the container could grow by a real step; if not, :attr:`shortage` says why.
         """
         base = growth_base(key, self.baseline)
-        ceiling = float("inf") if base is None else base * self.limits.max_growth
-        room = self._room(key, role)
-        target = min(wanted, ceiling, room) // MIB * MIB
+        ceiling = growth_ceiling(key, self.baseline, self.limits)
+        fits = room(key, role, self.conf, self.limits)
+        target = min(wanted, ceiling, fits) // MIB * MIB
         if target < wanted and target < floor * REAL_STEP:
             what = f"{key} would have to grow beyond {format_bytes(int(floor))} (to about {format_bytes(int(wanted))})"
-            if room <= ceiling:
+            if fits <= ceiling:
                 self.shortage = Shortage(self._limit_name(), f"{what}, but {self._limit_text()}")
             else:
                 self.shortage = Shortage(
@@ -114,7 +114,7 @@ class Plan:
         if target < wanted:
             why = (
                 self._limit_text()
-                if room <= ceiling
+                if fits <= ceiling
                 else f"the growth ceiling is {self.limits.max_growth:g}x"
             )
             self.notes.append(f"{key} was clamped to {format_bytes(int(target))}: {why}")
@@ -137,40 +137,6 @@ class Plan:
         """The largest size of a JVM flag that failed; 0 where none was set."""
         key = f"spark.{role}.extraJavaOptions"
         return max(jvm_flag(conf.get(key, ""), flag) or 0 for conf in self.failed)
-
-    def _room(self, key: str, role: Role) -> float:
-        """The largest value of *key* with which the container and the application stay within the limits."""
-        most = float("inf")
-        if self.limits.max_container_memory is not None:
-            most = self.limits.max_container_memory
-        if self.limits.max_total_memory is not None:
-            count = 1 if role == "driver" else allocation.executors(self.conf)
-            own = allocation.container(self.conf, role)
-            others = allocation.total(self.conf) - count * own
-            most = min(most, (self.limits.max_total_memory - others) / count)
-        if most == float("inf"):
-            return most
-        beside = self._beside(key, role)
-        room = most - beside
-        if key == f"spark.{role}.memory" and not self._overhead_declared(role):
-            # The default overhead grows with the heap.
-            rest = most - (beside - allocation.overhead(self.conf, role))
-            room = allocation.largest_heap(rest, allocation.overhead_factor(self.conf, role))
-        return max(0.0, room)
-
-    def _beside(self, key: str, role: Role) -> int:
-        """Bytes of the container that are not *key*'s."""
-        own: float | None
-        if key == allocation.overhead_key(self.conf, role):
-            own = allocation.overhead(self.conf, role)
-        elif key == f"spark.{role}.memory":
-            own = allocation.heap(self.conf, role)
-        else:
-            own = allocation.value(self.conf, key) or 0
-        return allocation.container(self.conf, role) - int(own)
-
-    def _overhead_declared(self, role: Role) -> bool:
-        return allocation.value(self.conf, allocation.overhead_key(self.conf, role)) is not None
 
     def _limit_name(self) -> str:
         return "max_total_memory" if self.limits.max_container_memory is None else "max_container_memory"

@@ -20,6 +20,7 @@ from airflow_autoremed.types import (
     Brakes,
     Ceilings,
     Limits,
+    Mode,
     Objective,
     PatchRules,
     Prices,
@@ -56,6 +57,7 @@ def _check_limits(given: Mapping[str, Any], label: str) -> None:
 
 TEXT = Kind("text", parsers.text)
 MODE = Kind("mode", parsers.mode, lambda mode: mode.value)
+SWITCH = Kind("on, shadow or off", parsers.switch, lambda mode: "on" if mode is Mode.ACT else mode.value)
 BOOLEAN = Kind("true or false", parsers.boolean, airflow_type="boolean")
 COUNT = Kind("whole number", parsers.count, airflow_type="integer")
 COUNT_OR_NEVER = Kind("whole number or never", parsers.count_or_zero)
@@ -314,6 +316,14 @@ OPTIONS = (
     ),
     Option(
         "patch_max_idle", PATCHES, DURATION, "Time without use after which a promoted patch expires.", "14d"
+    ),
+    Option(
+        "floor",
+        PATCHES,
+        SWITCH,
+        "Start a task with the memory that its last runs needed, where they failed for want of it. "
+        "shadow: only say in the task log what it would start with.",
+        "shadow",
     ),
     Option(
         "brake_task",

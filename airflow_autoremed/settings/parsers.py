@@ -44,6 +44,15 @@ def mode(value: Any, label: str) -> Mode:
         ) from None
 
 
+def switch(value: Any, label: str) -> Mode:
+    """On, shadow or off."""
+    lowered = str(value).strip().lower()
+    found = {"on": Mode.ACT, "true": Mode.ACT, "shadow": Mode.SHADOW, "off": Mode.OFF, "false": Mode.OFF}
+    if lowered not in found:
+        raise SettingsError(f"{label} is {value!r}; write on, shadow or off")
+    return found[lowered]
+
+
 def boolean(value: Any, label: str) -> bool:
     """True or false, in the spellings that Airflow accepts."""
     lowered = str(value).strip().lower()

@@ -74,6 +74,15 @@ def container(conf: Conf, role: Role) -> int:
     return size
 
 
+def part(conf: Conf, key: str, role: Role) -> float:
+    """Bytes that hold for *key*, one part of the *role*'s container: declared, or by Spark's rule."""
+    if key == overhead_key(conf, role):
+        return overhead(conf, role)
+    if key == f"spark.{role}.memory":
+        return heap(conf, role)
+    return value(conf, key) or 0
+
+
 def executors(conf: Conf) -> int:
     """How many executors run at most, as far as the configuration says; at least one.
 

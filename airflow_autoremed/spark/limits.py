@@ -25,6 +25,31 @@ def growth_base(key: str, baseline: Conf) -> float | None:
     return max(values) if values else None
 
 
+def growth_ceiling(key: str, baseline: Conf, limits: Limits) -> float:
+    """The largest value of *key* that the growth ceiling allows; infinite where nothing bounds it."""
+    base = growth_base(key, baseline)
+    return float("inf") if base is None else base * limits.max_growth
+
+
+def room(key: str, role: Role, conf: Conf, limits: Limits) -> float:
+    """The largest value of *key*, a part of the *role*'s container, with which the container and the application
+    stay within the limits; everything else as in *conf*."""
+    most = float("inf") if limits.max_container_memory is None else float(limits.max_container_memory)
+    if limits.max_total_memory is not None:
+        count = 1 if role == "driver" else allocation.executors(conf)
+        others = allocation.total(conf) - count * allocation.container(conf, role)
+        most = min(most, (limits.max_total_memory - others) / count)
+    if most == float("inf"):
+        return most
+    beside = allocation.container(conf, role) - int(allocation.part(conf, key, role))
+    left = most - beside
+    if key == f"spark.{role}.memory" and allocation.value(conf, allocation.overhead_key(conf, role)) is None:
+        # The default overhead grows with the heap.
+        rest = most - (beside - allocation.overhead(conf, role))
+        left = allocation.largest_heap(rest, allocation.overhead_factor(conf, role))
+    return max(0.0, left)
+
+
 def violations(conf: Conf, baseline: Conf, limits: Limits) -> list[str]:
     """Every way in which *conf* leaves the limits, as readable sentences; empty when it may be used.
 

@@ -19,12 +19,14 @@ from typing import Any
 
 from airflow_autoremed import patching
 from airflow_autoremed.errors import PatchRejectedError
+from airflow_autoremed.recommending import need
 from airflow_autoremed.remediation import pipeline
 from airflow_autoremed.remediation.gates import Outcome, Passage, Recent
 from airflow_autoremed.replay import describe
 from airflow_autoremed.spark import allocation
 from airflow_autoremed.types import (
     ANY,
+    FLOOR,
     REMEMBERED,
     UNKNOWN,
     Action,
@@ -36,6 +38,7 @@ from airflow_autoremed.types import (
     FailedAttempt,
     Insight,
     Limits,
+    Mode,
     Objective,
     PastAttempt,
     Patch,
@@ -45,12 +48,15 @@ from airflow_autoremed.types import (
     Prices,
     RecordedAttempt,
     Restartable,
+    Scope,
     TaskRecord,
 )
 from benchmarks.fleet.world import CATEGORY, LARGEST_CONTAINER, RETRIES, TEMPLATES, Ending, Task
 
 _RECENT = 50
 """Attempts that a task's record is made of (``history/queries/patch_life.py``)."""
+_TRIED = 4 * need.RUNS
+"""Tries that a floor is made of at most."""
 _DAY = 86_400.0
 
 
@@ -87,6 +93,9 @@ class Books:
     """First tries as declared."""
     patched: deque[Told] = field(default_factory=lambda: deque(maxlen=_RECENT))
     past: deque[RecordedAttempt] = field(default_factory=lambda: deque(maxlen=REMEMBERED - 1))
+    floor: Row | None = None
+    tried: deque[tuple[int, need.Seen]] = field(default_factory=lambda: deque(maxlen=_TRIED))
+    """The last tries that say something about memory, each with its day."""
 
 
 class Outcomes:
@@ -149,6 +158,7 @@ class Product:
         rules: PatchRules | None = None,
         brakes: Brakes | None = None,
         record: bool = False,
+        peaks: bool = True,
     ) -> None:
         self.rules = rules or PatchRules()
         self.brakes = brakes or Brakes()
@@ -156,6 +166,8 @@ class Product:
         self.objective, self.prices = Objective(), Prices()
         self.predictor: Predictor | None = None
         self.record = record
+        self.peaks = peaks
+        """Whether event logs are read. A floor needs none."""
         self.recorded: deque[RecordedAttempt] = deque()
         self.books: dict[int, Books] = {}
         self.ended = Outcomes()
@@ -177,19 +189,23 @@ class Product:
 
     def _begin_standing(self, task: Task, running: Running) -> Running:
         books = self._books(task)
-        row = books.standing
+        floor = books.floor if running.attempt.try_number == 1 else None
+        row = books.standing or floor
         if row is None or row.patch.scope.fingerprint not in (ANY, running.fingerprint):
             return running
         now = _moment(task.started_at(running.day, running.attempt.try_number))
         if patching.expired(self.rules, since=row.since, last_used=row.last_used, now=now) is not None:
             self._change(books, row, PatchState.EXPIRED)
             return running
+        patch = row.patch
+        if floor is not None and row is not floor:
+            patch = patching.together(patch, floor.patch, running.baseline, self.limits)
         try:
-            running.effective = self._applied(running, row.patch)
+            running.effective = self._applied(running, patch)
         except PatchRejectedError:
             self._change(books, row, PatchState.SUPERSEDED)
             return running
-        running.row, running.standing, row.last_used = row, True, now
+        running.row, running.standing, row.last_used = row, floor is None, now
         return running
 
     def _applied(self, running: Running, patch: Patch) -> dict[str, str]:
@@ -318,6 +334,48 @@ class Product:
             self._remember(task, books, running, ending, category)
         if running.row is not None:
             self._settle(task, books, running, running.row, ending, category)
+        self._refresh_floor(task, books, running, ending, category)
+
+    def _refresh_floor(
+        self, task: Task, books: Books, running: Running, ending: Ending, category: str | None
+    ) -> None:
+        """What ``history/queries/task_floor.py`` does with the record of a try that ended. Event logs are read once a day,
+        so the peaks of this day are not known yet."""
+        if self.rules.floor is not Mode.ACT:
+            return
+        began = task.started_at(running.day, running.attempt.try_number)
+        known = RecordedAttempt(
+            running.attempt,
+            began,
+            running.baseline,
+            running.effective,
+            ending.succeeded,
+            ending.duration_s,
+            category,
+            fingerprint=running.fingerprint,
+            peaks=ending.peaks if self.peaks else {},
+        )
+        seen = need.seen(known)
+        if seen is not None:
+            books.tried.append((running.day, seen))
+        if not running.patched and (ending.succeeded or seen is None):
+            return
+        past = [replace(each, peaks={}) if day == running.day else each for day, each in books.tried]
+        floor = need.floor(past, running.baseline, self.limits)
+        if floor is None:
+            if books.floor is not None:
+                self._change(books, books.floor, PatchState.EXPIRED)
+            return
+        attempt = running.attempt
+        scope = Scope(attempt.dag_id, ANY, attempt.task_id, attempt.map_index, kind="task")
+        patch = patching.make_patch(running.baseline, floor.conf, scope, attempt.try_number)
+        now = _moment(began + ending.duration_s)
+        if books.floor is None:
+            books.floor = Row(
+                f"floor {attempt}", patch, FLOOR, PatchState.PROMOTED, now, task.task_id, task.dag_id
+            )
+            self.life["floors"] += 1
+        books.floor.patch, books.floor.since = patch, now
 
     def _settle(
         self, task: Task, books: Books, running: Running, row: Row, ending: Ending, category: str | None
@@ -325,6 +383,8 @@ class Product:
         """What ``history/queries/patch_life.py`` does with the patch of a try that ended."""
         now = _moment(task.started_at(running.day, running.attempt.try_number) + ending.duration_s)
         row.last_used = now
+        if row.category == FLOOR:
+            return
         for_it = not ending.succeeded and category == row.category
         if ending.succeeded or for_it:
             self.ended.note(row, ending.succeeded, now)
@@ -369,6 +429,8 @@ class Product:
         row.state = to
         if books.standing is row and to is not PatchState.PROMOTED:
             books.standing = None
+        if books.floor is row:
+            books.floor = None
         if to in (PatchState.REVOKED, PatchState.SUPERSEDED, PatchState.EXPIRED):
             books.rows = [each for each in books.rows if each is not row]
 
@@ -400,7 +462,8 @@ class Product:
 
     def is_idle(self, task: Task) -> bool:
         """Whether the next run begins as declared."""
-        return self._books(task).standing is None
+        books = self._books(task)
+        return books.standing is None and books.floor is None
 
     # -------------------------------------------------------------------------------------------------- the model
 

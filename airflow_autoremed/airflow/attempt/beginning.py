@@ -13,7 +13,7 @@ from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 from airflow_autoremed.airflow.attempt.running import RunningAttempt, retries_left
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.errors import PatchRejectedError
-from airflow_autoremed.types import Action, Decision, Mode, Patch
+from airflow_autoremed.types import FLOOR, Action, Decision, Mode, Patch
 
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.attempt.run_note import RunNote
@@ -95,8 +95,13 @@ def _begin_as_promoted(running: RunningAttempt) -> None:
         return
     if not _carry_out(running, patched):
         return
-    running.patch_key, running.standing = standing.key, True
-    task_log.patch_applied(running.attempt, "promoted for this task", standing.category, running)
+    floor = standing if standing.category == FLOOR else standing.floor
+    # What a retry starts with was decided about, so a floor is carried on by a patch for the run.
+    running.patch_key, running.standing = standing.key, floor is None
+    if floor is not standing:
+        task_log.patch_applied(running.attempt, "promoted for this task", standing.category, running)
+    if floor is not None:
+        task_log.floor_applied(floor.why)
     history.begin(running)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_autoremed.airflow.attempt import handover as handovers
@@ -20,6 +20,7 @@ from airflow_autoremed.types import (
     AttemptId,
     Conf,
     Decision,
+    Mode,
     Patch,
     RecordedAttempt,
     TaskRecord,
@@ -28,7 +29,7 @@ from airflow_autoremed.types import (
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.attempt.running import RunningAttempt
     from airflow_autoremed.history import Store
-    from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptStart
+    from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptStart, FloorPatch
     from airflow_autoremed.history.stored import OutcomesOf, PromotedPatch
 
 log = logging.getLogger("airflow_autoremed")
@@ -67,23 +68,32 @@ class HistoryClient:
         return self._try(write)
 
     def start(self, running: RunningAttempt) -> PromotedPatch | None:
-        """Record that an attempt starts as declared; the promoted patch that it could begin with instead, unless
-        that has expired by now."""
+        """Record that an attempt starts as declared; the patch that it could begin with instead: the one that was
+        promoted for its task, on the first try its floor, or both as one. What has expired by now is ended."""
         rules = settings().patches
 
         def write(store: Store) -> PromotedPatch | None:
             found = store.start(self._begun(store, running))
-            if found is None or rules.promote_after < 1:
+            if found is None:
                 return None
-            from airflow_autoremed.patching import expired
-            from airflow_autoremed.types import PatchState
+            from airflow_autoremed.types import FLOOR
 
-            why = expired(rules, since=found.since, last_used=found.last_used, now=datetime.now(timezone.utc))
-            if why is None:
-                return found
-            store.end_patch(found.key, PatchState.EXPIRED, who=str(running.attempt), why=why)
-            log.info("[autoremed] The promoted patch of this task has expired: %s.", why)
-            return None
+            is_floor = found.category == FLOOR
+            floor = found if is_floor else found.floor
+            if rules.floor is Mode.OFF or running.attempt.try_number > 1:
+                floor = None
+            promoted = None if is_floor or rules.promote_after < 1 else found
+            promoted = _unless_expired(store, running, promoted, "The promoted patch")
+            floor = _unless_expired(store, running, floor, "The floor")
+            if floor is not None and Mode.SHADOW in (rules.floor, running.mode):
+                log.info("[autoremed] Would start with %s.", floor.why)
+                return promoted
+            if promoted is None or floor is None:
+                return promoted or floor
+            from airflow_autoremed.patching import together
+
+            both = together(promoted.patch, floor.patch, running.baseline, running.limits)
+            return replace(promoted, patch=both, floor=floor)
 
         return self._ask(write)
 
@@ -230,7 +240,8 @@ class HistoryClient:
             round(gib_seconds(running.effective, duration), 3),
         )
         rules = settings().patches
-        if not running.promotes or is_test_run():
+        learns = running.promotes and not is_test_run()
+        if not learns:
             rules = replace(rules, promote_after=0)  # which is never
 
         def write(store: Store) -> None:
@@ -239,7 +250,12 @@ class HistoryClient:
                 start=self._begun(store, running),
                 decision=made,
                 end=ended,
-                promotion=Promotion(rules, _judge),
+                promotion=Promotion(
+                    rules,
+                    _judge,
+                    floor=partial(_floor, running) if learns and rules.floor is not Mode.OFF else None,
+                    every_end=Mode.SHADOW in (running.mode, rules.floor),
+                ),
             )
             for sentence in news:
                 log.info("[autoremed] %s", sentence)
@@ -301,6 +317,34 @@ def _judge(what: str, record: TaskRecord) -> tuple[bool, str]:
     from airflow_autoremed.patching import worth_keeping, worth_promoting
 
     return worth_promoting(record, settings().patches) if what == "promote" else worth_keeping(record)
+
+
+def _unless_expired(
+    store: Store, running: RunningAttempt, found: PromotedPatch | None, what: str
+) -> PromotedPatch | None:
+    """*found*, unless it has expired by now; then it is ended."""
+    if found is None:
+        return None
+    from airflow_autoremed.patching import expired
+    from airflow_autoremed.types import PatchState
+
+    rules = settings().patches
+    why = expired(rules, since=found.since, last_used=found.last_used, now=datetime.now(timezone.utc))
+    if why is None:
+        return found
+    store.end_patch(found.key, PatchState.EXPIRED, who=str(running.attempt), why=why)
+    log.info("[autoremed] %s of this task has expired: %s.", what, why)
+    return None
+
+
+def _floor(running: RunningAttempt, past: Sequence[RecordedAttempt]) -> FloorPatch | None:
+    """The policy of floors, likewise."""
+    from airflow_autoremed.history.attempt_records import FloorPatch
+    from airflow_autoremed.patching import diff
+    from airflow_autoremed.recommending import need
+
+    floor = need.floor_after(past, running.baseline, running.limits)
+    return None if floor is None else FloorPatch(diff(running.baseline, floor.conf), floor.why)
 
 
 def _masked(decision: Decision) -> Decision:

@@ -39,6 +39,11 @@ def patch_applied(attempt: AttemptId, origin: str, category: str, running: Runni
             log.info("[autoremed]   %s: %s -> %s", key, running.baseline.get(key, "(not set)"), value)
 
 
+def floor_applied(why: str) -> None:
+    """The attempt starts with what the last runs of its task needed."""
+    log.info("[autoremed] Starts with %s.", why)
+
+
 def cleared(attempt: AttemptId, from_try: int) -> None:
     """Somebody cleared the task since the verdict."""
     log.info(
@@ -97,6 +102,9 @@ def healed(running: RunningAttempt) -> None:
     number = running.attempt.try_number
     if running.standing:
         log.info("[autoremed] Attempt %d succeeded with the promoted patch", number)
+        return
+    if not running.past:
+        log.info("[autoremed] Attempt %d succeeded with the memory that it started with", number)
         return
     causes = ", ".join(dict.fromkeys(past.category for past in running.past if past.category))
     log.info("[autoremed] Attempt %d succeeded with the patch: healed (%s)", number, causes)

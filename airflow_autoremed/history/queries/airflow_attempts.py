@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_autoremed.history.attempt_records import AirflowAttempt
 from airflow_autoremed.history.db import encoding, row_keys, schema
-from airflow_autoremed.history.queries.write_attempts import identity
+from airflow_autoremed.history.queries.attempt_row import identity
 
 _attempts, _outcomes = schema.attempts, schema.outcomes
 

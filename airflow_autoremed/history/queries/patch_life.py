@@ -22,6 +22,7 @@ from airflow_autoremed.history.stored import OUT_OF_FORCE
 from airflow_autoremed.types import (
     ANY,
     ANY_MAP_INDEX,
+    FLOOR,
     RIGHT_SIZED,
     AttemptId,
     Patch,
@@ -102,7 +103,26 @@ def promote(
         deployment, category, scope.dag_id, scope.task_id, scope.map_index, encoding.to_text(_now())
     )
     _supersede(connection, deployment, scope, who, "another patch of the task took its place")
-    now = encoding.to_text(_now())
+    put_in_force(connection, deployment, key, patch, category=category, who=who, why=why)
+    return key
+
+
+def put_in_force(
+    connection: Connection,
+    deployment: str,
+    key: str,
+    patch: Patch,
+    *,
+    category: str,
+    who: str,
+    why: str,
+    before: str | None = None,
+) -> None:
+    """Write *patch*, whose scope is a task, as one that every coming run starts with.
+
+    :param before: the state of the patch that had this key until now.
+    """
+    scope, now = patch.scope, encoding.to_text(_now())
     put(
         connection,
         _patches.name,
@@ -121,15 +141,21 @@ def promote(
             "category": category,
             "state": PatchState.PROMOTED.value,
             "state_at": now,
+            "last_used_at": None,
         },
+        keep=("created_at",),
     )
-    _note(connection, key, who, None, PatchState.PROMOTED, why)
-    return key
+    _note(connection, key, who, before, PatchState.PROMOTED, why)
+
+
+def still_holds(connection: Connection, key: str) -> None:
+    """A patch in force was found to be right once more: it does not grow old."""
+    _set(connection, key, state_at=encoding.to_text(_now()))
 
 
 def applied(connection: Connection, key: str, attempt: AttemptId) -> None:
     """*attempt* begins, or began, with the patch of that key."""
-    row = _locked(connection, key)
+    row = locked(connection, key)
     if row is None:
         return
     _set(connection, key, last_used_at=encoding.to_text(_now()))
@@ -142,8 +168,8 @@ def settle(connection: Connection, key: str, end: PatchedEnd, promotion: Promoti
 
     :return: what happened to the patch that a person wants to read, in sentences.
     """
-    row = _locked(connection, key)
-    if row is None:
+    row = locked(connection, key)
+    if row is None or row.category == FLOOR:  # a floor is made anew, not judged
         return []
     failed_for_it = not end.succeeded and end.category == row.category
     if end.succeeded or failed_for_it:
@@ -174,7 +200,7 @@ def _settle_run(connection: Connection, row: Row[Any], end: PatchedEnd, promotio
         return []
     scope = _promoted_scope(row, end.attempt, promotion.rules)
     _supersede(connection, row.deployment, scope, who, "a newer patch of the task was promoted")
-    proven = _locked(connection, row.key)
+    proven = locked(connection, row.key)
     if proven is None:
         return []
     change(connection, proven, PatchState.PROMOTED, who, why)
@@ -209,7 +235,7 @@ def _settle_task(connection: Connection, row: Row[Any], end: PatchedEnd, promoti
 
 def end(connection: Connection, deployment: str, key: str, to: PatchState, who: str, why: str) -> bool:
     """Take a patch out of force; whether it was in force."""
-    row = _locked(connection, key)
+    row = locked(connection, key)
     if row is None or row.deployment != deployment or row.state in OUT_OF_FORCE:
         return False
     change(connection, row, to, who, why)
@@ -251,7 +277,7 @@ def _supersede(connection: Connection, deployment: str, scope: Scope, who: str, 
     turns, so that the second finds the first."""
     take_turns(connection, "promotions", deployment)
     for other in in_force(connection, deployment, scope.dag_id, scope.task_id):
-        if other.map_index == scope.map_index:
+        if other.map_index == scope.map_index and other.category != FLOOR:
             change(connection, other, PatchState.SUPERSEDED, who, why)
 
 
@@ -327,7 +353,8 @@ def _promoted_scope(row: Row[Any], attempt: AttemptId, rules: PatchRules) -> Sco
     )
 
 
-def _locked(connection: Connection, key: str) -> Row[Any] | None:
+def locked(connection: Connection, key: str) -> Row[Any] | None:
+    """The row of that key, which no other transaction changes before this one ends."""
     return connection.execute(select(_patches).where(_patches.c.key == key).with_for_update()).first()
 
 

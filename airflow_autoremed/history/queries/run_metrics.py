@@ -23,7 +23,7 @@ from airflow_autoremed.history.db.engine import Database
 from airflow_autoremed.history.db.run_metrics_table import run_key, run_metrics
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.history.queries.application_to_attempt import EVENT_LOG, attempt_of
-from airflow_autoremed.history.queries.write_attempts import identity
+from airflow_autoremed.history.queries.attempt_row import identity
 from airflow_autoremed.spark.allocation import used
 from airflow_autoremed.types import AttemptId, Conf, RecordedAttempt, RunMetrics
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -57,7 +57,28 @@ def of_task(
         .order_by(_attempts.c.recorded_at.desc())
         .limit(most)
     )
-    rows = connection.execute(query).all()
+    return _with_runs(connection, connection.execute(query).all())
+
+
+def of_instance(
+    connection: Connection, deployment: str, attempt: AttemptId, most: int
+) -> tuple[RecordedAttempt, ...]:
+    """The latest *most* attempts of the same task and map index whose end is known, oldest first, itself among them."""
+    query = (
+        _query(deployment)
+        .where(
+            _attempts.c.dag_id == attempt.dag_id,
+            _attempts.c.task_id == attempt.task_id,
+            _attempts.c.map_index == attempt.map_index,
+        )
+        .order_by(_attempts.c.recorded_at.desc())
+        .limit(most)
+    )
+    return _with_runs(connection, connection.execute(query).all())
+
+
+def _with_runs(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[RecordedAttempt, ...]:
+    """*rows*, latest first, as attempts, oldest first, with what event logs say about them."""
     runs = run_metrics.runs_of(connection, [row.key for row in rows])
     return tuple(run_metrics.with_runs(record(row), runs.get(row.key, ())) for row in reversed(rows))
 

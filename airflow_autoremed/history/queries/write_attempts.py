@@ -21,6 +21,7 @@ from airflow_autoremed.history.attempt_records import (
 from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.history.queries import promoted_patch
+from airflow_autoremed.history.queries.attempt_row import identity
 from airflow_autoremed.types import AttemptId
 
 if TYPE_CHECKING:
@@ -41,14 +42,25 @@ def record(connection: Connection, deployment: str, found: AttemptRecord) -> lis
     if found.end is None:
         return []
     _end(connection, deployment, found.attempt, found.end)
-    key = found.start.patch_key if found.start is not None else None
-    if key is None or found.promotion is None or found.end.succeeded is None:
+    if found.promotion is None or found.end.succeeded is None:
         return []
-    from airflow_autoremed.history.queries import patch_life
+    key = found.start.patch_key if found.start is not None else None
+    cause = found.decision.decision.classification if found.decision is not None else None
+    news: list[str] = []
+    if key is not None:
+        from airflow_autoremed.history.queries import patch_life
 
-    category = found.decision.decision.classification.category if found.decision is not None else None
-    ended = patch_life.PatchedEnd(found.attempt, found.end.succeeded, category)
-    return patch_life.settle(connection, key, ended, found.promotion)
+        ended = patch_life.PatchedEnd(
+            found.attempt, found.end.succeeded, None if cause is None else cause.category
+        )
+        news = patch_life.settle(connection, key, ended, found.promotion)
+    ran_short = cause is not None and cause.memory_configuration
+    if found.promotion.floor is not None and (key is not None or ran_short or found.promotion.every_end):
+        from airflow_autoremed.history.queries import task_floor
+
+        about_floor = task_floor.make_anew(connection, deployment, found)
+        news = news or about_floor
+    return news
 
 
 def start(connection: Connection, deployment: str, started: AttemptStart) -> PromotedPatch | None:
@@ -149,21 +161,6 @@ def _make_known(connection: Connection, deployment: str, attempt: AttemptId) -> 
     """Give *attempt* a row of its own, if it has none: its beginning may have met a store that was down."""
     row = identity(deployment, attempt)
     put(connection, "autoremed_attempts", row, keep=tuple(row))
-
-
-def identity(deployment: str, attempt: AttemptId) -> dict[str, str | int | bool]:
-    """The columns that name an attempt, for its first row."""
-    return {
-        "key": row_keys.attempt_key(deployment, attempt),
-        "instance_key": row_keys.instance_key(deployment, attempt),
-        "deployment": deployment,
-        "dag_id": attempt.dag_id,
-        "run_id": attempt.run_id,
-        "task_id": attempt.task_id,
-        "map_index": attempt.map_index,
-        "try_number": attempt.try_number,
-        "recorded_at": encoding.to_text(_now()),
-    }
 
 
 def _now() -> datetime:

@@ -11,10 +11,11 @@ import pytest
 pytest.importorskip("sklearn")
 
 from airflow_autoremed.history import Store
-from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart, Promotion
-from airflow_autoremed.history.queries import patch_life, write_attempts
-from airflow_autoremed.patching import worth_keeping, worth_promoting
-from airflow_autoremed.types import Brakes, PatchState
+from airflow_autoremed.history.attempt_records import AttemptEnd, AttemptStart, FloorPatch, Promotion
+from airflow_autoremed.history.queries import attempt_row, patch_life, write_attempts
+from airflow_autoremed.patching import diff, worth_keeping, worth_promoting
+from airflow_autoremed.recommending import need
+from airflow_autoremed.types import FLOOR, Brakes, PatchState
 from benchmarks import raw_data
 from benchmarks.fleet import command, engine, ours, report, world
 from benchmarks.fleet.engine import MEASURES, Tally
@@ -270,25 +271,33 @@ class Checked(ours.Product):
     """The product whose books are kept a second time, in the real store."""
 
     def __init__(self, store, clock):
-        super().__init__()
+        super().__init__(peaks=False)
         self.store, self.clock, self.keys = store, clock, {}
-        self.compared = 0
+        self.compared = self.floors = 0
 
     def _begin_standing(self, task, running):
         self.clock.at(task.started_at(running.day, running.attempt.try_number))
-        before = self._books(task).standing
+        books = self._books(task)
+        before, floor = books.standing or books.floor, books.floor
         found = self.store.promoted_patch(running.attempt, running.fingerprint)
         assert (found is None) == (before is None), (running.attempt, found, before)
         if found is not None:
             self.compared += 1
+            if before is floor:
+                self.keys[before.key] = found.key
+            stored = found if found.category == FLOOR else found.floor
+            assert (stored is None) == (floor is None)
+            if floor is not None:
+                self.floors += 1
+                assert stored.patch.operations == floor.patch.operations
+                assert stored.why.startswith("spark.")
             assert found.category == before.category
             assert found.patch.operations == before.patch.operations
             assert abs((found.since - before.since).total_seconds()) < 1
             if before.last_used is not None:
                 assert abs((found.last_used - before.last_used).total_seconds()) < 1
         began = super()._begin_standing(task, running)
-        after = self._books(task).standing
-        if before is not None and after is None:
+        if before is not None and before not in (books.standing, books.floor):
             self.store.end_patch(found.key, before.state, who="test", why="as the books say")
         return began
 
@@ -327,8 +336,13 @@ class Checked(ours.Product):
                 lambda what, record: (
                     worth_promoting(record, self.rules) if what == "promote" else worth_keeping(record)
                 ),
+                floor=lambda past: self._floor(past, running),
             ),
         )
+
+    def _floor(self, past, running):
+        floor = need.floor_after(past, running.baseline, self.limits)
+        return floor and FloorPatch(diff(running.baseline, floor.conf), floor.why)
 
 
 class Clock:
@@ -336,7 +350,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = datetime.now(timezone.utc)
-        for module in (patch_life, write_attempts):
+        for module in (attempt_row, patch_life, write_attempts):
             monkeypatch.setattr(module, "_now", lambda: self.now)
 
     def at(self, seconds):
@@ -353,5 +367,6 @@ def test_the_books_agree_with_the_real_store(tmp_path, monkeypatch):
         engine.task_ours(task, product, Tally.empty(fleet.days))
     store.close()
     assert product.compared > 10
+    assert product.floors > 10
     for state in (PatchState.PROMOTED, PatchState.REVOKED, PatchState.SUPERSEDED, PatchState.EXPIRED):
         assert product.life[state.value] > 0, state

@@ -19,6 +19,12 @@ from tests.support.tasks import HEAP_OOM, TaskInstance, forget
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
+@pytest.fixture(autouse=True)
+def without_floors(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AUTOREMED__FLOOR", "off")
+    forget()
+
+
 @pytest.fixture
 def run():
     return lambda *words: CliRunner().invoke(app, ["patches", *words], env={"COLUMNS": "160"})

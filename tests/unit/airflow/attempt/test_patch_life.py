@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -11,50 +10,17 @@ from airflow.sdk import RetryAction
 
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.attempt import judged_later
-from airflow_autoremed.history import Store
 from airflow_autoremed.remediation.gates import paused_until
 from airflow_autoremed.types import AttemptId, PatchState
+from tests.support.days import day, heal
 from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED, TaskInstance, forget
 
 
-@pytest.fixture
-def log_lines(caplog):
-    caplog.set_level(logging.INFO, logger="airflow_autoremed")
-    return lambda: "\n".join(
-        r.getMessage() for r in caplog.records if r.getMessage().startswith("[autoremed]")
-    )
-
-
-@pytest.fixture
-def store(airflow_home):
-    store = Store(f"sqlite:///{airflow_home}/autoremed.db")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def setting(monkeypatch):
-    def set_(name, value):
-        monkeypatch.setenv(f"AIRFLOW__AUTOREMED__{name.upper()}", str(value))
-        forget()
-
-    return set_
-
-
-def day(task, number, **kwargs):
-    """The task instance of one day's run, in a worker of its own."""
-    forget()
-    return TaskInstance(task, run_id=f"scheduled__{number}", **kwargs)
-
-
-def heal(task, number=1, **kwargs):
-    """A run that fails on its first try and succeeds on its second."""
-    ti = day(task, number, **kwargs)
-    ti.run()
-    forget()
-    assert ti.run().error is None
-    return ti
+@pytest.fixture(autouse=True)
+def without_floors(setting):
+    """They stand on top of what is shown here: test_floor.py."""
+    setting("floor", "off")
 
 
 def states(store):
