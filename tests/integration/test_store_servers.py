@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -473,7 +473,7 @@ def test_what_is_old_is_deleted_in_batches_beside_workers(url: str, store: Store
     other = Store(url, deployment="other")
     begin(other, TRY_1)
     database = open_database(url, 5)
-    now = on_sqlite.datetime.now(on_sqlite.timezone.utc) + timedelta(seconds=1)
+    now = datetime.now(timezone.utc) + timedelta(seconds=1)
     expected = prune.would_prune(database, "default", now)
     batches: list[int] = []
     done = prune.prune(
