@@ -191,7 +191,7 @@ class TrainModelOperator(BaseOperator):
                 "[autoremed] audit %s: %s, %s", audit.name, "passed" if audit.passed else "FAILED", audit.says
             )
         if report.promoted:
-            self.log.info("[autoremed] Model %s decides from now on", report.name)
+            self.log.info("[autoremed] Model %s is now the active model", report.name)
         else:
             stays = f"model {report.champion} stays" if report.champion else "the playbook decides as before"
             self.log.warning(

@@ -157,7 +157,7 @@ class SparkCluster:
 def _spark_home() -> Path:
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise SparkUnavailableError("The demo needs Spark: pip install 'pyspark==4.1.*'")
+        raise SparkUnavailableError("The demo needs Spark; run: pip install 'pyspark==4.1.*'")
     java = (
         Path(os.environ["JAVA_HOME"], "bin", "java") if os.environ.get("JAVA_HOME") else shutil.which("java")
     )

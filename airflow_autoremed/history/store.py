@@ -80,7 +80,7 @@ class Store:
         if not isinstance(url, str) or "://" not in url:
             raise ValueError(
                 f"the store is {database_urls.masked(str(url))!r}; "
-                "write a SQLAlchemy URL such as sqlite:////var/airflow/autoremed.db"
+                "write a SQLAlchemy URL, for example sqlite:////var/airflow/autoremed.db"
             )
         if not isinstance(deployment, str) or not 0 < len(deployment.strip()) <= _MAX_DEPLOYMENT:
             raise ValueError(

@@ -92,7 +92,7 @@ def connect(web: Web, *, user: str = "", password: str = "") -> Api:
         answer = web.post("/auth/token", {"username": user, "password": password})
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not token:
-            raise WebError(f"{web.name}/auth/token gives no access_token; give --token")
+            raise WebError(f"{web.name}/auth/token does not answer with an access_token; pass --token")
         web.use_token(str(token))
     return Api(web, version)
 
@@ -166,7 +166,9 @@ def _pages(
         found = api.web.json(f"{api.root}/dags/~/dagRuns/~/taskInstances", {**query, "offset": offset})
         page = found.get("task_instances") if isinstance(found, dict) else None
         if not isinstance(page, list):
-            raise WebError(f"{api.web.name} answers no task instances; is it an Airflow?")
+            raise WebError(
+                f"{api.web.name} does not answer with task instances; is it an Airflow API server?"
+            )
         if page:
             yield [each for each in page if isinstance(each, dict)]
         offset += len(page)

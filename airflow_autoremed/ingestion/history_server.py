@@ -30,7 +30,9 @@ def sources_on(
     query = {"minDate": since} if since else {}
     found = web.json("/api/v1/applications", query)
     if not isinstance(found, list):
-        raise WebError(f"{web.name} is no History Server: /api/v1/applications answers no list")
+        raise WebError(
+            f"{web.name} is not a History Server: /api/v1/applications does not answer with a list"
+        )
     for application in found:
         if not isinstance(application, dict) or not application.get("id"):
             continue
@@ -52,7 +54,7 @@ def _source(web: Web, app_id: str, attempt: dict[str, Any], on_bytes: Callable[[
                 web.download(path, file, on_bytes)
                 archive = zipfile.ZipFile(file)
             except (WebError, zipfile.BadZipFile) as error:
-                raise EventLogError(f"{app_id} cannot be had from {web.name}: {error}") from None
+                raise EventLogError(f"{app_id} cannot be downloaded from {web.name}: {error}") from None
             with archive:
                 yield log_in(archive, f"{web.name}{path}")
 

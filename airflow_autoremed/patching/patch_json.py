@@ -66,7 +66,7 @@ def check_scope(patch: Patch) -> None:
     if not isinstance(scope, Scope):
         raise PatchRejectedError("it has no scope")
     if scope.kind not in _KINDS:
-        raise PatchRejectedError(f"its scope is of the kind {shown(scope.kind)}, which is none")
+        raise PatchRejectedError(f"its scope has the unknown kind {shown(scope.kind)}")
     for name in ("dag_id", "run_id", "task_id"):
         value = getattr(scope, name)
         if not isinstance(value, str) or not value.strip() or len(value) > _MAX_NAME:

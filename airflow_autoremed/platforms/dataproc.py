@@ -56,7 +56,7 @@ class DataprocJobPlatform(Platform):
                 "the task starts in the triggerer (start_from_trigger), which submits what the Dag file says"
             )
         if not _inner(operator.job, _KINDS)[0]:
-            return "the job is none of Spark's"
+            return "it is not a Spark job"
         if operator.request_id:
             operator.request_id = str(uuid4())
         job = _as_dict(operator.job)

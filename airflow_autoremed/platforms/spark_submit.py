@@ -341,5 +341,5 @@ def tee(lines: Iterable[Any], write: Callable[[str], None]) -> Iterator[Any]:
                 write(line if isinstance(line, str) else str(line))
             except Exception as error:  # noqa: BLE001 - the run goes on without us
                 listening = False
-                log.warning("[autoremed] Listening to the log ended: %s: %s", type(error).__name__, error)
+                log.warning("[autoremed] Stopped reading the task's log: %s: %s", type(error).__name__, error)
         yield line

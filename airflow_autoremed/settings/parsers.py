@@ -26,7 +26,7 @@ _SIZE_UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1024**4, "p": 1024**5}
 _DURATION = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([a-z]*)"
 _DURATION_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _UNLIMITED = ("none", "unlimited", "off")
-_DURATIONS = "write a duration such as '90d', '6h', '15m' or '30s'"
+_DURATIONS = "write a duration, for example '90d', '6h', '15m' or '30s'"
 
 
 def text(value: Any, _label: str) -> str:
@@ -91,7 +91,7 @@ def number(value: Any, label: str) -> float:
 def factor(value: Any, label: str) -> float:
     """A number of at least 1."""
     if value is None or str(value).strip().lower() in _UNLIMITED:
-        raise SettingsError(f"{label} cannot be unlimited; write a number such as 8")
+        raise SettingsError(f"{label} cannot be unlimited; write a number, for example 8")
     return _number(value, label, 1.0)
 
 
@@ -108,7 +108,7 @@ def fraction(value: Any, label: str) -> float:
     """A number from 0 to 1."""
     found = _float(value)
     if not 0 <= found <= 1:
-        raise SettingsError(f"{label} is {value!r}; write a number from 0 to 1, such as 0.9")
+        raise SettingsError(f"{label} is {value!r}; write a number from 0 to 1, for example 0.9")
     return found
 
 
@@ -116,7 +116,7 @@ def price(value: Any, label: str) -> float:
     """What an hour of something costs; nothing is a price, too."""
     found = _float(value)
     if not 0 <= found < 1e9:
-        raise SettingsError(f"{label} is {value!r}; write what an hour of it costs, such as 0.004445")
+        raise SettingsError(f"{label} is {value!r}; write the price of one hour, for example 0.004445")
     return found
 
 
@@ -131,7 +131,7 @@ def _float(value: Any) -> float:
 def currency(value: Any, label: str) -> str:
     """The name or sign of a currency."""
     if not re.fullmatch(r"\w{1,16}|\S{1,3}", str(value)):
-        raise SettingsError(f"{label} is {value!r}; write the name of a currency, such as 'EUR'")
+        raise SettingsError(f"{label} is {value!r}; write the code of a currency, for example 'EUR'")
     return str(value)
 
 
@@ -148,7 +148,7 @@ def size(value: Any, label: str) -> int:
         times = _SIZE_UNITS[unit or ""]
         found = int(whole) * times + int(float(part or 0) * times)
     if found <= 0:
-        raise SettingsError(f"{label} is {value!r}; write a size such as '16g' or a number of bytes")
+        raise SettingsError(f"{label} is {value!r}; write a size, for example '16g', or a number of bytes")
     if found < _LEAST_MEMORY:
         bare = str(value).strip().isdigit()
         meant = (f"'{found}g'" if found < 1024 else f"'{found}m'") if bare else "'16g'"
@@ -191,7 +191,7 @@ def duration(value: Any, label: str) -> float:
     """Seconds, as :func:`parse_duration` reads them."""
     seconds = parse_duration(value, where=label)
     if seconds is None:
-        raise SettingsError(f"{label} cannot be none; {_DURATIONS}")
+        raise SettingsError(f"{label} needs a value; {_DURATIONS}")
     return seconds
 
 

@@ -34,7 +34,7 @@ def parse_bytes(text: str, default_unit: str = "b") -> int:
             unit = unit[0]
         if unit in _BYTE_UNITS:
             return int(number) * _BYTE_UNITS[unit]
-    raise ValueError(f"{text!r} is not a size; write a whole number with a unit, such as '512m' or '4g'")
+    raise ValueError(f"{text!r} is not a size; write a whole number with a unit, for example '512m' or '4g'")
 
 
 def format_bytes(size: int) -> str:
@@ -56,5 +56,5 @@ def parse_seconds(text: str, default_unit: str = "s") -> float:
         if factor is not None:
             return int(number) * factor
     raise ValueError(
-        f"{text!r} is not a duration; write a whole number with a unit, such as '120s' or '10min'"
+        f"{text!r} is not a duration; write a whole number with a unit, for example '120s' or '10min'"
     )

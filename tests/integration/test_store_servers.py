@@ -245,7 +245,7 @@ def test_an_upgrade_waits_for_another_and_says_so(engine: Engine, empty: str) ->
         stack.enter_context(connection.begin())
         stack.enter_context(migrations._alone(connection, 1, None))
         told: list[str] = []
-        with pytest.raises(StoreError, match=r"another upgrade of it has been under way for 0\.5 s"):
+        with pytest.raises(StoreError, match=r"another upgrade of it has been running for 0\.5 s"):
             migrations.upgrade(engine, patience_s=0.5, on_wait=lambda: told.append("waiting"))
         assert told == ["waiting"]
     assert migrations.upgrade(engine, patience_s=0.5).state is State.ABSENT

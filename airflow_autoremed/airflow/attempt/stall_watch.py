@@ -99,7 +99,7 @@ class StallWatch:
             self._on_stall(line)
 
         if not self._kill(announce):
-            log.info("[autoremed] The application looked stalled, but there is nothing here to end.")
+            log.info("[autoremed] The application looks stalled, but there is no local process to stop.")
 
 
 def watched(

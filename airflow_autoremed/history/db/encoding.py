@@ -57,7 +57,7 @@ def to_moment(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise StoreError(f"a time in it reads {text[:40]!r}") from None
+        raise StoreError(f"it holds {text[:40]!r} as a time") from None
 
 
 def conf_to_json(conf: Conf) -> str:
@@ -125,7 +125,7 @@ def to_changes(text: str | None) -> dict[str, tuple[str | None, str]]:
     try:
         return {key: (before, after) for key, (before, after) in found.items()}
     except (TypeError, ValueError):
-        raise StoreError("what a decision changed is unreadable in it") from None
+        raise StoreError("the changes of a decision in it are unreadable") from None
 
 
 def to_lines(text: str | None) -> tuple[EvidenceLine, ...]:
@@ -151,14 +151,14 @@ def _to_links(text: str | None) -> list[tuple[str, EvidenceLine]]:
             for line in found
         ]
     except (TypeError, ValueError, KeyError, AttributeError):
-        raise StoreError("the lines that decided are unreadable in it") from None
+        raise StoreError("the log lines of a decision in it are unreadable") from None
 
 
 def to_operations(text: str) -> tuple[Mapping[str, Any], ...]:
     """The operations of a stored JSON Patch."""
     found = _load(text, list)
     if not all(isinstance(operation, dict) for operation in found):
-        raise StoreError("the operations of a patch are unreadable in it")
+        raise StoreError("the operations of a patch in it are unreadable")
     return tuple(found)
 
 
@@ -175,7 +175,7 @@ def _dump(value: Any) -> str:
 def _load(text: str, expected: type) -> Any:
     # Longer than anything we wrote: someone else did. Not parsed, so that it cannot cost us memory.
     if len(text) > MAX_JSON:
-        raise StoreError(f"a value in it is of {len(text)} bytes, more than the {MAX_JSON} ever written")
+        raise StoreError(f"a value in it has {len(text)} bytes; we never write more than {MAX_JSON}")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -190,4 +190,4 @@ def word(words: type[E], text: str) -> E:
     try:
         return words(text)
     except ValueError:
-        raise StoreError(f"it names {text[:40]!r} as {words.__name__.lower()}, which is none") from None
+        raise StoreError(f"it holds the unknown {words.__name__.lower()} {text[:40]!r}") from None

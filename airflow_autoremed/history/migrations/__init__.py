@@ -127,7 +127,7 @@ def _alone(connection: Connection, patience_s: float, on_wait: Callable[[], None
     waiting = False
     while not connection.execute(text(take[0]), take[1]).scalar():
         if time.monotonic() > until:
-            raise StoreError(f"another upgrade of it has been under way for {patience_s:g} s")
+            raise StoreError(f"another upgrade of it has been running for {patience_s:g} s")
         if not waiting and on_wait is not None:
             on_wait()
         waiting = True

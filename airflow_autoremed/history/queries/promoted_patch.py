@@ -55,7 +55,7 @@ def _checked(row: Row[Any]) -> PromotedPatch:
 
     since = encoding.to_moment(row.state_at)
     if since is None:
-        raise StoreError("a promoted patch in it does not say since when")
+        raise StoreError("a promoted patch in it has no start time")
     return PromotedPatch(
         row.key,
         encoding.to_patch(row),

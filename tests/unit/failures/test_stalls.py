@@ -536,5 +536,5 @@ def test_a_task_with_a_stall_timeout_fails_with_the_cause_named_instead_of_waiti
 
 
 def test_a_stall_timeout_that_is_none_is_refused_with_what_to_write(spark_task):
-    with pytest.raises(SettingsError, match="write a duration such as"):
+    with pytest.raises(SettingsError, match="write a duration, for example"):
         remediate(spark_task(), stall_timeout="soon")

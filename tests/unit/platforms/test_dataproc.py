@@ -52,7 +52,7 @@ class TestJob(PlatformContract):
         assert "triggerer" in platform.renew(operator)
         operator.start_from_trigger = False
         operator.job = {"hive_job": {}}
-        assert "none of Spark's" in platform.renew(operator)
+        assert "not a Spark job" in platform.renew(operator)
 
     def test_the_platforms_own_restarts_are_told(self, operator, platform):
         assert platform.own_retries(operator) is None

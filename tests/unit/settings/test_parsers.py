@@ -48,7 +48,7 @@ def test_a_duration_without_a_unit_is_refused_with_what_to_write(option: str) ->
     "written", ["soon", "-1d", "0s", "1w", "5 minutes", "d", "1e3s", "nan", "infs", True, -1, []]
 )
 def test_what_is_no_duration_is_refused(written: Any) -> None:
-    with pytest.raises(SettingsError, match="write a duration such as '90d'"):
+    with pytest.raises(SettingsError, match="write a duration, for example '90d'"):
         settings.parse_duration(written, where="x")
 
 
@@ -75,7 +75,7 @@ def test_a_size_is_read_as_it_was_meant(written: Any, size: int | None) -> None:
 
 @pytest.mark.parametrize("written", ["big", "16x", "16i", "g", "-1g", "1.5.5g", 1.5, True, []])
 def test_what_is_no_size_is_refused(written: Any) -> None:
-    with pytest.raises(SettingsError, match=r"x max_total_memory is .*write a size such as '16g'"):
+    with pytest.raises(SettingsError, match=r"x max_total_memory is .*write a size, for example '16g'"):
         settings.parse_group({"max_total_memory": written}, base=settings.Settings().limits, where="x")
 
 

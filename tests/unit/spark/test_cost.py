@@ -71,10 +71,10 @@ def test_prices_come_from_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("option", "text", "words"),
     [
-        ("price_gib_hour", "cheap", "write what an hour of it costs, such as 0.004445"),
-        ("price_core_hour", "-1", "write what an hour of it costs"),
-        ("price_core_hour", "nan", "write what an hour of it costs"),
-        ("currency", "two words", "write the name of a currency, such as 'EUR'"),
+        ("price_gib_hour", "cheap", "write the price of one hour, for example 0.004445"),
+        ("price_core_hour", "-1", "write the price of one hour"),
+        ("price_core_hour", "nan", "write the price of one hour"),
+        ("currency", "two words", "write the code of a currency, for example 'EUR'"),
     ],
 )
 def test_a_price_that_is_none_says_what_to_write(option: str, text: str, words: str) -> None:
