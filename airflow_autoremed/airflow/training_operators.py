@@ -136,8 +136,8 @@ class IngestHistoryOperator(BaseOperator):
                 else:
                     last = news
         counts["task instances seen"] += last.seen
-        counts["tries of Spark tasks"] += last.attempts
-        counts["of them news"] += last.new
+        counts["attempts of Spark tasks"] += last.attempts
+        counts["attempts recorded for the first time"] += last.new
         counts["applications matched with their attempt"] += match_again(database, settings().deployment)
 
 

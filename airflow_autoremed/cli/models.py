@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_autoremed.cli.console import NO, Format, FormatOption, console, fail, print_json, safe_text, say
-from airflow_autoremed.cli.store_access import StoreOption, configured, recorded
+from airflow_autoremed.cli.store_access import ModelsOption, StoreOption, configured, recorded
 from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.settings import parse_duration
 
@@ -25,12 +25,6 @@ models_app = typer.Typer(
     no_args_is_help=True,
 )
 
-ModelsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--models", help="Directory of the models. Default: [autoremed] models_path.", metavar="DIR"
-    ),
-]
 NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 
 

@@ -110,10 +110,10 @@ def _read(path: Path, option: str) -> Any:
 
 def _conf(found: Any, where: str) -> dict[str, str]:
     if not isinstance(found, Mapping):
-        fail(f'{where}: write a flat JSON object such as {{"spark.executor.memory": "4g"}}')
+        fail(f'{where}: write a flat JSON object, for example {{"spark.executor.memory": "4g"}}')
     for key, value in found.items():
         if not isinstance(value, str | int | float | bool):
-            fail(f'{where}: the value of {key!r} is {value!r}; write a string such as "4g"')
+            fail(f'{where}: the value of {key!r} is {value!r}; write a string, for example "4g"')
     return {
         key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in found.items()
     }
@@ -122,7 +122,7 @@ def _conf(found: Any, where: str) -> dict[str, str]:
 def _history(found: Any) -> tuple[PastAttempt, ...]:
     if not isinstance(found, list):
         fail(
-            '--history: write a JSON list of attempts such as [{"conf": {...}, "category": "...", "succeeded": false}]'
+            '--history: write a JSON list of attempts, for example [{"conf": {...}, "category": "...", "succeeded": false}]'
         )
     attempts = []
     for number, each in enumerate(found, start=1):

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from airflow_autoremed.cli import configuration
 from airflow_autoremed.cli.console import Format, FormatOption, console, fail, print_json
-from airflow_autoremed.cli.models import ModelsOption
-from airflow_autoremed.cli.store_access import StoreOption, recorded
+from airflow_autoremed.cli.store_access import ModelsOption, StoreOption, recorded
 from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.settings import parse_duration
 

@@ -14,8 +14,7 @@ from rich.table import Table
 
 from airflow_autoremed.cli import configuration
 from airflow_autoremed.cli.console import Format, FormatOption, console, counted, fail, print_json, say
-from airflow_autoremed.cli.models import ModelsOption
-from airflow_autoremed.cli.store_access import StoreOption, opened, recorded
+from airflow_autoremed.cli.store_access import ModelsOption, StoreOption, opened, recorded
 from airflow_autoremed.errors import SettingsError, StoreError
 from airflow_autoremed.recommending.rightsizing import Proposal, proposals
 from airflow_autoremed.settings import Settings, parse_duration

@@ -36,6 +36,12 @@ T = TypeVar("T")
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="SQLAlchemy URL of the store. Default: the configured one.")
 ]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--models", help="Directory of the models. Default: [autoremed] models_path.", metavar="DIR"
+    ),
+]
 
 
 @dataclass(frozen=True)

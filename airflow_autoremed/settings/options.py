@@ -419,7 +419,7 @@ def parse_group(given: Mapping[str, Any], *, base: G, where: str) -> G:
     options = [option for option in OPTIONS if option.group is group]
     if not isinstance(given, Mapping):
         raise SettingsError(
-            f"{where} {group.name} is {given!r}; write a mapping such as {{{options[0].name!r}: {options[0].example!r}}}"
+            f"{where} {group.name} is {given!r}; write a mapping, for example {{{options[0].name!r}: {options[0].example!r}}}"
         )
     known = [option.name for option in options]
     for name in given:

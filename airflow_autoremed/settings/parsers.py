@@ -154,7 +154,7 @@ def size(value: Any, label: str) -> int:
         meant = (f"'{found}g'" if found < 1024 else f"'{found}m'") if bare else "'16g'"
         raise SettingsError(
             f"{label} is {value!r}, which is {found} bytes{' because it has no unit' if bare else ''}; write a size "
-            f"of at least {format_bytes(_LEAST_MEMORY)} with its unit, such as {meant}"
+            f"of at least {format_bytes(_LEAST_MEMORY)} with its unit, for example {meant}"
         )
     return found
 

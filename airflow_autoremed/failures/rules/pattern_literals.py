@@ -67,7 +67,7 @@ def analyse(pattern: str) -> Analysis:
         window //= 2
         if window < SHORTEST_WINDOW:
             raise PatternError(
-                "could take too long on a hostile line; use fewer and shorter gaps, such as .{0,80}"
+                "could take too long on a hostile line; use fewer and shorter gaps, for example .{0,80}"
             )
     literals: tuple[str, ...] = ()
     if not tree.state.flags & re.IGNORECASE:

@@ -182,7 +182,7 @@ def make_rule(plain: Any, path: Path | str = "", line: int = 0) -> Rule:
     identifier = plain.get("id")
     if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
         raise InvalidRuleError(
-            f"has the id {identifier!r}; write a name in kebab-case, such as my-team-quota"
+            f"has the id {identifier!r}; write a name in kebab-case, for example my-team-quota"
         )
     if plain.get("silence") is True:
         return Rule(identifier, "", 0, "", (), 0, path=str(path), line=line, silence=True)
@@ -307,7 +307,7 @@ def _setting(plain: Mapping[str, Any]) -> str:
     value = plain.get("setting", "")
     if not isinstance(value, str) or (value and not value.startswith("spark.")):
         raise InvalidRuleError(
-            f"has setting: {value!r}; write the name of a Spark setting, such as spark.driver.memory"
+            f"has setting: {value!r}; write the name of a Spark setting, for example spark.driver.memory"
         )
     return value
 
@@ -345,7 +345,7 @@ def _literals(plain: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
 def _sizes(plain: Mapping[str, Any]) -> dict[str, str]:
     value = plain.get("sizes") or {}
     if not isinstance(value, Mapping):
-        raise InvalidRuleError(f"has sizes: {value!r}; write a mapping such as {{needed: bytes}}")
+        raise InvalidRuleError(f"has sizes: {value!r}; write a mapping, for example {{needed: bytes}}")
     groups = re.compile(plain["pattern"]).groupindex
     for name, unit in value.items():
         if name not in groups:

@@ -58,7 +58,11 @@ def test_airflows_own_history_is_taken_in_through_a_connection(airflow, airflow_
     connection = {"conn_type": "http", "host": "airflow", "port": 8080, "login": "ann", "password": "hush"}
     monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
     counts = ingest(airflow_conn_id="airflow_api")
-    assert (counts["task instances seen"], counts["tries of Spark tasks"], counts["of them news"]) == (
+    assert (
+        counts["task instances seen"],
+        counts["attempts of Spark tasks"],
+        counts["attempts recorded for the first time"],
+    ) == (
         1,
         1,
         1,

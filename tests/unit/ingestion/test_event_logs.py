@@ -248,7 +248,7 @@ def test_a_log_that_the_server_does_not_give_is_named_and_the_next_one_follows(
     done = run("eventlogs", "--history-server", "http://history:18080")
     assert done.exit_code == 0
     assert "1 read, 0 unchanged, 2 damaged" in done.stdout
-    assert "app-1 cannot be had from http://history:18080" in done.stderr
+    assert "app-1 cannot be downloaded from http://history:18080" in done.stderr
     assert "gone cannot be had" in done.stderr
 
 
@@ -273,7 +273,7 @@ def test_a_server_that_stumbles_is_asked_again(server: Server, mood: Any) -> Non
         (lambda: httpx.Response(401), "401 Unauthorized: pass --token"),
         (lambda: httpx.Response(404), "without a path"),
         (lambda: httpx.Response(200, text="<html>"), "does not answer with JSON"),
-        (lambda: httpx.Response(200, json={"a": 1}), "is no History Server"),
+        (lambda: httpx.Response(200, json={"a": 1}), "is not a History Server"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_said_in_one_line(

@@ -80,5 +80,5 @@ def test_what_is_no_size_is_refused(written: Any) -> None:
 
 
 def test_a_size_whose_unit_was_forgotten_is_refused_with_what_was_meant() -> None:
-    with pytest.raises(SettingsError, match=r"which is 16 bytes because it has no unit.* such as '16g'"):
+    with pytest.raises(SettingsError, match=r"which is 16 bytes because it has no unit.* for example '16g'"):
         settings.from_options({"max_container_memory": "16"})

@@ -288,8 +288,8 @@ def test_a_retry_callback_for_a_dead_worker_does_nothing(spark_task, airflow_hom
     [
         ({"mode": "on"}, "'act'"),
         ({"limits": {"max_container_memory": "lots"}}, "'16g'"),
-        ({"limits": {"max_container_memory": 16}}, "16 bytes because it has no unit.* such as '16g'"),
-        ({"limits": {"max_total_memory": "16384"}}, "at least 64m with its unit, such as '16384m'"),
+        ({"limits": {"max_container_memory": 16}}, "16 bytes because it has no unit.* for example '16g'"),
+        ({"limits": {"max_total_memory": "16384"}}, "at least 64m with its unit, for example '16384m'"),
         ({"limits": {"max_container_memory": "16k"}}, "16384 bytes; write .* '16g'"),
         ({"limits": {"max_memory": "8g"}}, "max_container_memory"),
         ({"limits": {"max_growth": 0.5}}, "at least 1"),
