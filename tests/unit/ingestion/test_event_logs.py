@@ -249,7 +249,7 @@ def test_a_log_that_the_server_does_not_give_is_named_and_the_next_one_follows(
     assert done.exit_code == 0
     assert "1 read, 0 unchanged, 2 damaged" in done.stdout
     assert "app-1 cannot be downloaded from http://history:18080" in done.stderr
-    assert "gone cannot be had" in done.stderr
+    assert "gone cannot be downloaded" in done.stderr
 
 
 @pytest.mark.parametrize(
