@@ -1,6 +1,6 @@
 # Every target does its own set-up. Two to start with: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix bench bench-optimiser proof-short unit integration lint types layers package docs lock clean setup setup-java
+.PHONY: help demo test test-matrix bench bench-optimiser proof-short unit integration lint types layers package docs lock clean setup setup-java setup-servers
 
 BIN := .venv/bin
 
@@ -13,6 +13,9 @@ setup:
 setup-java:
 	@scripts/setup.sh --with-java
 
+setup-servers:
+	@scripts/setup.sh --with-servers
+
 demo: setup-java  ## real Airflow and real Spark: eight tasks fail and heal before your eyes
 	@$(BIN)/autoremed demo $(ARGS)
 
@@ -21,7 +24,7 @@ test: unit integration  ## all tests: unit, then integration with real parts
 unit: setup  ## the fast tests: no JVM, no scheduler
 	$(BIN)/python -m pytest tests/unit -q -n 2
 
-integration: setup-java  ## the tests with real Airflow and real Spark
+integration: setup-servers  ## the tests with real Airflow and real Spark
 	$(BIN)/python -m pytest tests/integration -q -m integration
 
 test-matrix: setup  ## the whole way on every supported version of Airflow, each installed by itself

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up what `make demo` and `make test` need: .venv with the pinned dependencies, and Java.
+# Sets up what `make demo` and `make test` need: .venv with the pinned dependencies; with --with-java, Java; with
+# --with-servers, Java and the servers of the integration tests.
 # Needs nothing but Python 3.10 to 3.13. Doing it again is quick.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,7 +57,19 @@ if [ "$(cat .venv/.autoremed-setup 2>/dev/null || true)" != "$want" ]; then
   echo "$want" > .venv/.autoremed-setup
 fi
 
-if [ "${1:-}" = --with-java ]; then
+if [ "${1:-}" = --with-servers ]; then
+  PATH="$PATH:/usr/sbin:/usr/libexec"
+  # The tests that need one are skipped, with its name, where it cannot be installed.
+  for server in redis-server:redis mariadbd:mariadb-server; do
+    program=${server%%:*} package=${server##*:}
+    command -v "$program" >/dev/null && continue
+    say "setup: installing $package for the integration tests"
+    debian=$package; [ "$package" = redis ] && debian=redis-server
+    install_package "$debian" "$package" "${package%-server}" || say "setup: $package could not be installed; its tests are skipped"
+  done
+fi
+
+if [ "${1:-}" = --with-java ] || [ "${1:-}" = --with-servers ]; then
   major=$(java_major)
   if [ "${major:-0}" -lt 17 ]; then
     say "setup: Spark needs Java 17 or newer (found: ${major:-none}); installing it with the system's package manager"

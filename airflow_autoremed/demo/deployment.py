@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from airflow_autoremed.demo.processes import Processes, free_ports
@@ -23,17 +24,24 @@ _FIRST = ("api-server", "dag-processor")
 
 
 class Airflow:
-    """An Airflow deployment with the LocalExecutor and SQLite.
+    """An Airflow deployment, with the LocalExecutor and SQLite where *settings* say nothing else.
 
     :param home: becomes ``AIRFLOW_HOME``
     :param dags: the folder of Dag files
     :param processes: who starts and stops the components
     :param env: what the components and the tasks see beside Airflow's own settings
     :param mode: ``[autoremed] mode`` of all of them
+    :param settings: more of Airflow's settings, as environment variables; they replace those made here
     """
 
     def __init__(
-        self, home: Path, dags: Path, processes: Processes, env: Mapping[str, str], mode: str
+        self,
+        home: Path,
+        dags: Path,
+        processes: Processes,
+        env: Mapping[str, str],
+        mode: str,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.home = home
         self._processes = processes
@@ -63,6 +71,7 @@ class Airflow:
             "AIRFLOW__AUTOREMED__MODE": mode,
             "AIRFLOW__AUTOREMED__STORE": f"sqlite:///{home / 'autoremed.db'}",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", os.defpath)]),
+            **settings,
         }
 
     @property
@@ -83,6 +92,14 @@ class Airflow:
             raise RuntimeError(f"'airflow db migrate' failed:\n{made.stdout[-2000:]}\n{made.stderr[-2000:]}")
         for component in _FIRST:
             self._start(component)
+
+    def start_worker(self) -> None:
+        """Start a Celery worker, where the executor is the CeleryExecutor."""
+        self._processes.start(
+            "airflow-worker",
+            [_airflow(), "celery", "worker", "--without-gossip", "--without-mingle"],
+            self._env,
+        )
 
     def start_scheduler(self) -> None:
         """Start the scheduler, which runs what was triggered.

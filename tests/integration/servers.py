@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from airflow_autoremed.demo.processes import free_ports
+
 
 @dataclass
 class Server:
@@ -99,6 +101,26 @@ def mariadb(directory: Path) -> Iterator[Server]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+@contextmanager
+def redis(directory: Path) -> Iterator[str]:
+    """A Redis that the system's package manager installed; its address."""
+    daemon = shutil.which("redis-server", path=os.environ["PATH"] + ":/usr/sbin")
+    if daemon is None:
+        pytest.skip("no Redis here: apt-get install redis-server")
+    (port,) = free_ports(1)
+    with (directory / "redis.log").open("wb") as log:
+        process = subprocess.Popen(
+            [daemon, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def _until_it_answers(server: Server) -> None:
