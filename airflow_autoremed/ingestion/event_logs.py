@@ -77,36 +77,54 @@ def ingest(
 ) -> Iterator[Ingested]:
     """Read each log and record what it says; what became of it, one by one.
 
-    A log that cannot be read is told of, and the next one follows.
+    Each log is judged alone: one that cannot be read, or whose figures the store does not take, is told of, and the
+    next one follows.
 
     :param on_bytes: told of progress in the sizes of the sources.
-    :raises sqlalchemy.exc.SQLAlchemyError: when the store cannot be written.
+    :raises sqlalchemy.exc.SQLAlchemyError: when the store cannot be reached or written.
     """
-    from airflow_autoremed.history.queries import run_metrics
-
     for source in sources:
         if isinstance(source, EventLogError):
             yield Ingested("", Fate.DAMAGED, problem=str(source))
             continue
-        log_key, log_stamp = _digest(source.name), _digest(source.stamp)
-        if database.read(lambda c, key=log_key: run_metrics.stamp_of(c, deployment, key)) == log_stamp:  # type: ignore[misc]
-            if on_bytes is not None:
-                on_bytes(source.size)
-            yield Ingested(source.name, Fate.UNCHANGED)
-            continue
         try:
-            with source.fetch() as log:
-                run = measured(log, on_bytes)
+            fate = _ingested(database, deployment, source, on_bytes)
         except EventLogError as error:
-            yield Ingested(source.name, Fate.DAMAGED, problem=str(error))
-            continue
-        recorded = database.write(
-            lambda c, run=run, key=log_key, stamp=log_stamp: run_metrics.record_run(  # type: ignore[misc]
-                c, deployment, run, log_key=key, log_stamp=stamp
-            )
-        )
-        fate = Fate.RECORDED if recorded.news else Fate.NO_NEWS
-        yield Ingested(source.name, fate, run, recorded.attempt, recorded.matched)
+            fate = Ingested(source.name, Fate.DAMAGED, problem=str(error))
+        except Exception as error:
+            if _is_the_stores(error):
+                raise
+            told = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            fate = Ingested(source.name, Fate.DAMAGED, problem=f"{source.name} was left out: {told}")
+        yield fate
+
+
+def _ingested(
+    database: Database, deployment: str, source: Source, on_bytes: Callable[[int], None] | None
+) -> Ingested:
+    from airflow_autoremed.history.queries import run_metrics
+
+    log_key, log_stamp = _digest(source.name), _digest(source.stamp)
+    if database.read(lambda c: run_metrics.stamp_of(c, deployment, log_key)) == log_stamp:
+        if on_bytes is not None:
+            on_bytes(source.size)
+        return Ingested(source.name, Fate.UNCHANGED)
+    with source.fetch() as log:
+        run = measured(log, on_bytes)
+    recorded = database.write(
+        lambda c: run_metrics.record_run(c, deployment, run, log_key=log_key, log_stamp=log_stamp)
+    )
+    fate = Fate.RECORDED if recorded.news else Fate.NO_NEWS
+    return Ingested(source.name, fate, run, recorded.attempt, recorded.matched)
+
+
+def _is_the_stores(error: Exception) -> bool:
+    """Whether the next log would fare no better, because the store is at fault and not the log."""
+    from sqlalchemy import exc
+
+    return isinstance(
+        error, (exc.OperationalError, exc.InterfaceError, exc.ProgrammingError, exc.TimeoutError)
+    )
 
 
 def measured(log: EventLog, on_bytes: Callable[[int], None] | None = None) -> RunMetrics:

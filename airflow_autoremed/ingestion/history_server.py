@@ -53,7 +53,7 @@ def _source(web: Web, app_id: str, attempt: dict[str, Any], on_bytes: Callable[[
             try:
                 web.download(path, file, on_bytes)
                 archive = zipfile.ZipFile(file)
-            except (WebError, zipfile.BadZipFile) as error:
+            except (WebError, zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
                 raise EventLogError(f"{app_id} cannot be downloaded from {web.name}: {error}") from None
             with archive:
                 yield log_in(archive, f"{web.name}{path}")

@@ -5,7 +5,9 @@ httpx and tenacity come with Airflow; they are imported when something is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -21,12 +23,20 @@ _TRIES = 6
 _LONGEST_PAUSE_S = 30.0
 _TIMEOUT_S = 60.0
 _BLOCK = 256 * 1024
+_LONGEST_ANSWER = 256 * 1024**2
+"""Bytes of an answer that is JSON."""
+LONGEST_DOWNLOAD = 16 * 1024**3
+"""Bytes of a file."""
+_LONGEST_ERROR = 64 * 1024
+"""Bytes that are read of what comes with an error."""
+_LONGEST_S = 2 * 3600.0
+"""Seconds that one answer may take, however steadily it drips."""
 
 
 class Web:
-    """One server.
+    """One server, of which nothing is believed: it redirects to no other one, and its answers are bounded.
 
-    :param url: of the server, without the path of its API.
+    :param url: of the server, without the path of its API. A user and password in it are used, and shown nowhere.
     :param user: with *password* for basic authentication.
     :param token: for bearer authentication, instead.
     :param transport: of httpx, for tests.
@@ -49,7 +59,14 @@ class Web:
 
         if not url.startswith(("http://", "https://")):
             raise WebError(f"{url!r} is not a server URL; use for example https://host:8080")
-        self.url = url.rstrip("/")
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise WebError(f"{database_urls.masked(url)} is not a server URL: {error}") from None
+        if not user and parsed.username:
+            user, password = parsed.username, parsed.password
+        # Whoever logs a request logs its URL.
+        self.url = str(parsed.copy_with(username=None, password=None)).rstrip("/")
         self.name = database_urls.masked(self.url)
         self._pause = pause
         self._client = httpx.Client(
@@ -59,6 +76,7 @@ class Web:
             verify=verify,
             transport=transport,
             follow_redirects=True,
+            event_hooks={"response": [self._same_server]},
         )
 
     def __enter__(self) -> Web:
@@ -77,46 +95,95 @@ class Web:
 
         :raises WebError: when the server cannot be reached.
         """
-        return self._patiently(path, lambda: self._client.get(self.url + path).status_code)
+
+        def ask() -> int:
+            with self._client.stream("GET", self.url + path) as response:
+                return response.status_code
+
+        return self._patiently(path, ask)
 
     def json(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """What *path* answers.
 
         :raises WebError: when it does not.
         """
-        return self._patiently(
-            path, lambda: _json(self._checked(self._client.get(self.url + path, params=query)))
-        )
+        return self._patiently(path, lambda: self._json("GET", path, params=query))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """What *path* answers to *body*.
 
         :raises WebError: when it does not.
         """
-        return self._patiently(
-            path, lambda: _json(self._checked(self._client.post(self.url + path, json=body)))
-        )
+        return self._patiently(path, lambda: self._json("POST", path, json=body))
 
     def download(self, path: str, into: IO[bytes], on_bytes: Callable[[int], None] | None = None) -> None:
         """Write what *path* answers to a file that can be emptied, from its beginning.
 
-        :raises WebError: when it does not answer, or not to the end.
+        :raises WebError: when it does not answer, not to the end, or with more than :data:`LONGEST_DOWNLOAD`.
         """
 
         def fetch() -> None:
             into.seek(0)
             into.truncate()
             with self._client.stream("GET", self.url + path) as response:
-                if response.is_error:
-                    response.read()
-                self._checked(response)
-                for block in response.iter_bytes(_BLOCK):
+                for block in self._blocks(response, path, LONGEST_DOWNLOAD):
                     into.write(block)
                     if on_bytes is not None:
                         on_bytes(len(block))
 
         self._patiently(path, fetch)
         into.seek(0)
+
+    def _json(self, method: str, path: str, **what: Any) -> Any:
+        with self._client.stream(method, self.url + path, **what) as response:
+            text = b"".join(self._blocks(response, path, _LONGEST_ANSWER))
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise WebError(
+                f"{self.name}{path} does not answer with JSON; the address must be the server's base URL, without a path"
+            ) from None
+
+    def _blocks(self, response: httpx.Response, path: str, most: int) -> Iterator[bytes]:
+        """The body, no more than *most* bytes of it.
+
+        :raises httpx.HTTPStatusError: when it is that of an error; as much of it as is needed is read.
+        """
+        if response.is_error:
+            import httpx
+
+            told = next(response.iter_bytes(_LONGEST_ERROR), b"")
+            asked = {name: value for name, value in response.headers.items() if name == "retry-after"}
+            kept = httpx.Response(response.status_code, headers=asked, content=told, request=response.request)
+            kept.raise_for_status()
+        until = time.monotonic() + _LONGEST_S
+        length = 0
+        for block in response.iter_bytes(_BLOCK):
+            length += len(block)
+            if length > most:
+                raise WebError(f"{self.name}{path}: the answer is longer than {most:,} bytes")
+            if time.monotonic() > until:
+                raise WebError(f"{self.name}{path}: the answer takes longer than {_LONGEST_S:.0f} seconds")
+            yield block
+
+    def _same_server(self, response: httpx.Response) -> None:
+        """A server may send us elsewhere in its own house, or to its encrypted door, and nowhere else: behind another
+        name may be what only we can reach.
+
+        :raises WebError: when it sends us away.
+        """
+        if not response.has_redirect_location:
+            return
+        here = response.request.url
+        there = here.join(response.headers["location"])
+        encrypted = (here.scheme, here.port, there.scheme, there.port) == ("http", None, "https", None)
+        if there.host != here.host or not (
+            encrypted or (there.scheme, there.port) == (here.scheme, here.port)
+        ):
+            raise WebError(
+                f"{self.name} redirects to another server, {there.scheme}://{there.netloc.decode('ascii', 'replace')}; "
+                "give its address if that is the right one"
+            )
 
     def _patiently(self, path: str, work: Callable[[], T]) -> T:
         import httpx
@@ -139,11 +206,6 @@ class Web:
             raise WebError(f"{self.name} cannot be reached: {told}") from None
         except httpx.InvalidURL as error:
             raise WebError(f"{self.name} is not a server URL: {error}") from None
-
-    @staticmethod
-    def _checked(response: httpx.Response) -> httpx.Response:
-        response.raise_for_status()
-        return response
 
 
 class _Pause:
@@ -181,12 +243,3 @@ def _advice(response: httpx.Response) -> str:
         return "404 Not Found: the address must be the server's base URL, without a path"
     told = " ".join(response.text.split())[:200]
     return f"{code}{': ' if told else ''}{told}"
-
-
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        raise WebError(
-            f"{database_urls.masked(str(response.url))} does not answer with JSON; the address must be the server's base URL, without a path"
-        ) from None

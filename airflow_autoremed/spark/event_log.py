@@ -10,6 +10,7 @@ are told by their first characters and not parsed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,9 @@ from airflow_autoremed.types import RunMetrics
 __all__ = ["EventLog", "RunReader", "kept_value", "read_event_log"]
 
 _MAX_REASON = 2000
+MAX_PARSED = 8 * 1024**2
+"""Bytes of an event that is parsed: parsed, it takes up to thirty times its size. The events whose content counts are a
+few KiB; the plan of a query is larger, and is not parsed."""
 
 _KEPT_KEYS = frozenset(
     (
@@ -41,9 +45,13 @@ _KEPT_KEYS = frozenset(
             for name in ("dag_id", "task_id", "run_id", "try_number", "map_index")
         ),
         "spark.speculation",
+        *(
+            f"spark.{whose}.{name}"
+            for whose in ("autoremed", "airflow")
+            for name in ("dag_id", "task_id", "run_id", "try_number", "map_index")
+        ),
     )
 )
-_KEPT_PREFIXES = ("spark.autoremed.", "spark.airflow.")
 _MAX_VALUE = 2000
 """Characters of a value."""
 
@@ -84,6 +92,8 @@ class RunReader:
             self.events += 1
             self._counts["jobs"] += 1
             return line.rstrip().endswith(b"}")
+        if len(line) > MAX_PARSED:
+            return False
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
@@ -205,7 +215,7 @@ class RunReader:
         self._counts["stages"] += 1
         if info.get("Failure Reason"):
             self._counts["failed_stages"] += 1
-        self._skew.close((info["Stage ID"], info.get("Stage Attempt ID", 0)))
+        self._skew.close((int(info["Stage ID"]), int(info.get("Stage Attempt ID", 0))))
 
     def _stage_metrics(self, event: Mapping[str, Any]) -> None:
         self._peaks.take(str(event["Executor ID"]), event["Executor Metrics"])
@@ -228,7 +238,7 @@ class RunReader:
         if launched is not None and finished is not None and finished >= launched:
             self._task_ms += finished - launched
             if succeeded:
-                stage = (event["Stage ID"], event.get("Stage Attempt ID", 0))
+                stage = (int(event["Stage ID"]), int(event.get("Stage Attempt ID", 0)))
                 self._skew.take(stage, finished - launched)
         executor = event.get("Task Executor Metrics")  # since 3.0
         if executor:
@@ -357,7 +367,7 @@ def kept_value(key: str, value: str) -> str:
     """What is kept of a setting; empty: nothing. Of JVM options the sizes: others are many, and may hold secrets."""
     if key in PATCHABLE and PATCHABLE[key].kind == "jvm_flags":
         value = " ".join(word for word in value.split() if word.startswith(SIZED_FLAGS))
-    elif key not in PATCHABLE and key not in _KEPT_KEYS and not key.startswith(_KEPT_PREFIXES):
+    elif key not in PATCHABLE and key not in _KEPT_KEYS:
         return ""
     return _clip(value, _MAX_VALUE)
 
@@ -399,4 +409,10 @@ def _text(value: Any) -> str | None:
 
 
 def _clip(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 4] + " ..."
+    """*text*, shortened, and without what no database and no terminal can hold: NUL and the like, lone surrogates."""
+    if len(text) > most:
+        text = text[: most - 4] + " ..."
+    return text if text.isprintable() else _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")

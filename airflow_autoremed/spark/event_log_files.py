@@ -3,11 +3,16 @@
 An application's log is a file, or a directory ``eventlog_v2_*`` of numbered parts (the default since Spark 4.0). What
 it is packed with is told by its first bytes, not by its name. Libraries that are not ours to bring are imported when
 a file needs them.
+
+Others write these files, so nothing about them is believed: only regular files are opened, links found in a directory
+are not followed, and depth and unpacked size are bounded.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +25,13 @@ from airflow_autoremed.errors import EventLogError
 _BLOCK = 256 * 1024
 MAX_LINE = 64 * 1024**2
 """Bytes of a line (one event) beyond which it is left out. Plans of queries can be large; what we use is not."""
+MAX_UNPACKED = 64 * 1024**3
+"""Bytes of a log, unpacked, beyond which the rest is left out."""
+_MAX_EXPANSION = 500
+"""Unpacked bytes for each packed one, from :data:`_EXPANDS_FREELY` on. Event logs reach about 30."""
+_EXPANDS_FREELY = 1024**3
+MAX_DEPTH = 16
+"""Directories below the one that was named in which logs are looked for."""
 _MAX_CHUNK = 64 * 1024**2
 """Bytes of a packed chunk. Spark's codecs write 32 KiB unless told otherwise."""
 
@@ -75,38 +87,57 @@ class _Entry:
     size: int
     changed: str
     folder: bool
+    trouble: str = ""
+    """Why it is not opened; empty: it may be."""
 
 
 def _in(place: str) -> Iterator[EventLog | EventLogError]:
     listing = _Remote(place) if is_remote(place) else _Local(place)
     top = listing.entry
+    if top.trouble:
+        raise EventLogError(f"{place} {top.trouble}")
     if not top.folder:
         yield _log(top.path, [top])
         return
     found = False
-    for log in _inside(listing, top):
+    for log in _inside(listing, top, MAX_DEPTH):
         found = True
         yield log
     if not found:
         yield EventLogError(f"{place} holds no event logs; name the directory of spark.eventLog.dir")
 
 
-def _inside(listing: _Local | _Remote, folder: _Entry) -> Iterator[EventLog | EventLogError]:
-    """Depth first, one directory's names at a time."""
-    entries = sorted(listing.children(folder), key=lambda entry: entry.name)
+def _inside(listing: _Local | _Remote, folder: _Entry, deeper: int) -> Iterator[EventLog | EventLogError]:
+    """Depth first, one directory's names at a time. What cannot be read is named, and the others follow.
+
+    :param deeper: how many levels below *folder* are looked at.
+    """
+    try:
+        entries = sorted(listing.children(folder), key=lambda entry: entry.name)
+    except Exception as error:  # noqa: BLE001 - whatever the file system or client raises
+        yield EventLogError(f"{folder.path} cannot be read: {_told(error)}")
+        return
     if folder.name.startswith(_ROLLING):
         parts = _in_order([entry for entry in entries if not entry.folder])
-        if parts:
+        odd = next((part for part in parts if part.trouble), None)
+        if odd is not None:
+            yield EventLogError(f"{odd.path} {odd.trouble}")
+        elif parts:
             yield _log(folder.path, parts)
         else:
             yield EventLogError(f"{folder.path} has no parts named events_*")
         return
     for entry in entries:
-        if entry.folder:
-            if not entry.name.startswith("."):
-                yield from _inside(listing, entry)
-        elif not _NOT_LOGS.fullmatch(entry.name):
+        if entry.name.startswith(".") or (not entry.folder and _NOT_LOGS.fullmatch(entry.name)):
+            continue
+        if entry.trouble:
+            yield EventLogError(f"{entry.path} {entry.trouble}")
+        elif not entry.folder:
             yield _log(entry.path, [entry])
+        elif deeper > 0:
+            yield from _inside(listing, entry, deeper - 1)
+        else:
+            yield EventLogError(f"{entry.path} lies too deep to be searched; name it to have it read")
 
 
 def _in_order(entries: Sequence[_Entry]) -> list[_Entry]:
@@ -137,21 +168,40 @@ def _log(name: str, parts: Sequence[_Entry]) -> EventLog:
 
 
 class _Local:
-    """A path of this machine."""
+    """A path of this machine. The place itself may be a link, because its user named it; nothing inside may."""
 
     def __init__(self, place: str) -> None:
         path = Path(place).expanduser()
         if not path.exists():
             raise EventLogError(f"{place} does not exist")
-        self.entry = self._entry(path)
+        self.entry = self._entry(path, path.stat())
 
     def children(self, folder: _Entry) -> list[_Entry]:
-        return [self._entry(path) for path in Path(folder.path).iterdir() if path.exists()]
+        found = []
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                try:
+                    found.append(self._entry(Path(entry.path), entry.stat(follow_symlinks=False)))
+                except OSError as error:  # noqa: PERF203 - one bad file must not hide the others
+                    found.append(
+                        _Entry(entry.path, entry.name, 0, "", False, f"cannot be read: {_told(error)}")
+                    )
+        return found
 
     @staticmethod
-    def _entry(path: Path) -> _Entry:
-        state = path.stat()
-        return _Entry(str(path), path.name, state.st_size, str(state.st_mtime_ns), path.is_dir())
+    def _entry(path: Path, state: os.stat_result) -> _Entry:
+        mode = state.st_mode
+        trouble = ""
+        if stat.S_ISLNK(mode):
+            trouble = "is a link, which is not followed; name its target to have it read"
+        elif not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            trouble = _NO_FILE
+        return _Entry(
+            str(path), path.name, state.st_size, str(state.st_mtime_ns), stat.S_ISDIR(mode), trouble
+        )
+
+
+_NO_FILE = "is not a regular file"
 
 
 class _Remote:
@@ -214,14 +264,18 @@ class Lines:
         self.problem = ""
         """What kept a part from being read to its end; empty: nothing."""
         self._log, self._on_bytes = log, on_bytes
+        self._packed = self._unpacked = 0
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._log.parts:
             try:
                 with self._open(part) as raw:
-                    yield from self._split(unpacked(_Counted(raw, self._on_bytes), part))
+                    yield from self._split(self._bounded(unpacked(_Counted(raw, self._read), part)))
             except EventLogError:  # noqa: PERF203 - the next part may be whole
                 raise
+            except _TooLargeError as error:
+                self.problem = str(error)
+                return
             except Exception as error:  # noqa: BLE001 - whatever the file system, client or codec raises
                 self.problem = _told(error)
 
@@ -230,7 +284,22 @@ class Lines:
             return self._log.open_part(part)
         if is_remote(part):
             return _fsspec(part).open(part, "rb").open()  # type: ignore[no-any-return]
-        return Path(part).open("rb")
+        return _open_regular(part)
+
+    def _read(self, size: int) -> None:
+        self._packed += size
+        if self._on_bytes is not None:
+            self._on_bytes(size)
+
+    def _bounded(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """*blocks*, as long as the log is no larger than a log can be."""
+        for block in blocks:
+            self._unpacked += len(block)
+            if self._unpacked > MAX_UNPACKED:
+                raise _TooLargeError(f"it is larger than {MAX_UNPACKED} bytes; the rest is left out")
+            if self._unpacked > max(_EXPANDS_FREELY, _MAX_EXPANSION * self._packed):
+                raise _TooLargeError(f"it expands to more than {_MAX_EXPANSION} times its size")
+            yield block
 
     def _split(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         kept: list[bytes] = []
@@ -254,6 +323,23 @@ class Lines:
             yield b"".join(kept)
             raise
         yield b"".join(kept)
+
+
+class _TooLargeError(Exception):
+    """A log is larger than what is read of one."""
+
+
+def _open_regular(path: str) -> IO[bytes]:
+    """A regular file, opened so that nothing else can hang or mislead whoever opens it: it may have been replaced since it
+    was listed.
+
+    :raises OSError: when it cannot be opened, or is a pipe, a device or the like.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, f"it {_NO_FILE}")
+    return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor, and closed by the caller
 
 
 class _Counted:

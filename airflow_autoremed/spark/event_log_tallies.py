@@ -1,6 +1,7 @@
 """What is added up while an event log is read: peaks of processes, skew of stages, life times of containers.
 
-Each keeps a few numbers for an executor or a live stage, whatever the number of tasks.
+Each keeps a few numbers for an executor or a live stage, whatever the number of tasks, and for so many executors and
+stages at most: what a log says is not ours to believe.
 """
 
 from __future__ import annotations
@@ -30,22 +31,51 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 """Our name to the metrics of ``ExecutorMetricType`` that are added up for it."""
 
 
+MAX_EXECUTORS = 20_000
+"""Executors that are told apart. Those of before are summed up: of figures the largest."""
+MAX_STAGES = 256
+"""Stages that run at once. The one that began first is taken for over."""
+_MAX_NAME = 200
+"""Characters of an executor's id."""
+_MAX_KINDS = 1_000
+"""Sizes of executors, and resource profiles."""
+
+
 class Peaks:
     """The largest figures of each executor."""
 
     def __init__(self) -> None:
         self._of: dict[str, dict[str, int]] = {}
+        self._before: dict[str, int] = {}
+        """The largest figures of executors that are no longer told apart."""
+        self._overheads_before: dict[tuple[bool, bool], int] = {}
+        """The largest overhead of theirs, by whether off-heap and Python memory are accounted for elsewhere."""
         self._driver_runs_tasks = False
 
     def take(self, executor: str, sample: Mapping[str, Any], *, runs_tasks: bool = False) -> None:
         """Take a sample. Figures of 0 and below are those of a process that told nothing."""
-        executor = DRIVER if executor == _LEGACY_DRIVER else executor
+        executor = DRIVER if executor == _LEGACY_DRIVER else executor[:_MAX_NAME]
         self._driver_runs_tasks |= runs_tasks and executor == DRIVER
-        known = self._of.setdefault(executor, {})
+        known = self._of.get(executor)
+        if known is None:
+            self._sum_up_the_first()
+            known = self._of.setdefault(executor, {})
         for name, parts in _PARTS.items():
             value = sum(_positive(sample.get(part)) for part in parts)
             if value > known.get(name, 0):
                 known[name] = value
+
+    def _sum_up_the_first(self) -> None:
+        if len(self._of) < MAX_EXECUTORS:
+            return
+        first = next(name for name in self._of if name != DRIVER)
+        peaks = self._of.pop(first)
+        for name, value in peaks.items():
+            self._before[name] = max(value, self._before.get(name, 0))
+        for accounted in _ACCOUNTED:
+            amount = _overhead(peaks, *accounted)
+            if amount is not None:
+                self._overheads_before[accounted] = max(amount, self._overheads_before.get(accounted, 0))
 
     def results(self, conf: Conf) -> dict[str, int | None]:
         """The fields of ``RunMetrics`` whose names begin with ``peak_``, without ``peak_execution``."""
@@ -55,10 +85,21 @@ class Peaks:
             if executor != DRIVER or self._driver_runs_tasks
         }
         found: dict[str, int | None] = {
-            f"peak_{name}": max((peaks.get(name, 0) for peaks in ran_tasks.values()), default=0) or None
+            f"peak_{name}": max(
+                self._before.get(name, 0), *(peaks.get(name, 0) for peaks in ran_tasks.values()), 0
+            )
+            or None
             for name in _PARTS
         }
-        overheads = [amount for peaks in ran_tasks.values() if (amount := _overhead(peaks, conf)) is not None]
+        accounted = (
+            bool(allocation.value(conf, "spark.memory.offHeap.enabled")),
+            bool(allocation.value(conf, "spark.executor.pyspark.memory")),
+        )
+        overheads = [
+            amount for peaks in ran_tasks.values() if (amount := _overhead(peaks, *accounted)) is not None
+        ]
+        if accounted in self._overheads_before:
+            overheads.append(self._overheads_before[accounted])
         driver = self._of.get(DRIVER, {})
         return found | {
             "peak_overhead": max(overheads, default=None),
@@ -67,14 +108,17 @@ class Peaks:
         }
 
 
-def _overhead(peaks: Mapping[str, int], conf: Conf) -> int | None:
+_ACCOUNTED = ((False, False), (False, True), (True, False), (True, True))
+
+
+def _overhead(peaks: Mapping[str, int], off_heap_apart: bool, python_apart: bool) -> int | None:
     """What the overhead of a container held: all that is resident, less what other settings account for."""
     if "rss" not in peaks or "heap" not in peaks:
         return None
     rest = peaks["rss"] - peaks["heap"]
-    if allocation.value(conf, "spark.memory.offHeap.enabled"):
+    if off_heap_apart:
         rest -= peaks.get("off_heap", 0)
-    if allocation.value(conf, "spark.executor.pyspark.memory"):
+    if python_apart:
         rest -= peaks.get("python", 0)
     return max(0, rest)
 
@@ -99,6 +143,8 @@ class Skew:
 
     def take(self, stage: Any, duration_ms: float) -> None:
         """Take a task that succeeded."""
+        if stage not in self._live and len(self._live) >= MAX_STAGES:
+            self.close(next(iter(self._live)))
         counts, longest = self._live.get(stage) or (Counter(), 0.0)
         counts[round(math.log(max(1.0, duration_ms)) / _STEP)] += 1
         self._live[stage] = (counts, max(longest, duration_ms))
@@ -178,18 +224,24 @@ class Containers:
         """A stage-level resource profile. The first one (0) is what the configuration says anyway."""
         parts = ("memory", "memoryOverhead", "offHeap", "pyspark.memory")
         amounts = [_positive((requests.get(part) or {}).get("Amount")) for part in parts]
-        if number != 0 and amounts[0]:
+        if number != 0 and amounts[0] and len(self._profiles) < _MAX_KINDS:
             if not amounts[1]:  # by Spark's rule, which knows the memory of the profile only
                 amounts[1] = allocation.default_overhead(amounts[0] * MIB) // MIB
             self._profiles[number] = sum(amounts) * MIB
 
     def add(self, executor: str, moment_ms: float | None, *, cores: int | None, profile: int) -> None:
-        """An executor has registered. In local mode the driver is the one."""
+        """An executor has registered. In local mode the driver is the one.
+
+        :raises ValueError: when there are more than any application has.
+        """
         if executor in (DRIVER, _LEGACY_DRIVER):
             self._local_cores = cores
             return
+        executor = executor[:_MAX_NAME]
         self._leave(executor, moment_ms)  # in case there was no word of an earlier removal
         self.added += 1
+        if len(self._live) >= MAX_EXECUTORS:
+            raise ValueError("more executors at once than any application has")
         self._live[executor] = _Executor(moment_ms, cores, profile)
         self.most = max(self.most, len(self._live))
 
@@ -197,7 +249,7 @@ class Containers:
         """An executor is gone."""
         if executor in (DRIVER, _LEGACY_DRIVER):
             return
-        self._leave(executor, moment_ms)
+        self._leave(executor[:_MAX_NAME], moment_ms)
         if not _NOT_LOST.search(reason):
             self.lost += 1
             self.last_loss = reason or None
@@ -222,7 +274,10 @@ class Containers:
     def _leave(self, executor: str, moment_ms: float | None) -> None:
         known = self._live.pop(executor, None)
         if known is not None:
-            self._gone_s[known.cores, known.profile] += known.lived_s(moment_ms)
+            kind = (known.cores, known.profile)
+            if kind not in self._gone_s and len(self._gone_s) >= _MAX_KINDS:
+                kind = (None, 0)  # of the size that is declared
+            self._gone_s[kind] += known.lived_s(moment_ms)
 
 
 def _positive(value: Any) -> int:

@@ -84,16 +84,28 @@ EVENT_LOG = "event_log"
 def _named(conf: Mapping[str, str]) -> AttemptId | None:
     for prefix in ("spark.autoremed.", "spark.airflow."):
         try:
-            return AttemptId(
+            named = AttemptId(
                 conf[prefix + "dag_id"],
                 conf[prefix + "run_id"],
                 conf[prefix + "task_id"],
                 int(conf.get(prefix + "map_index", "-1")),
                 int(conf[prefix + "try_number"]),
             )
-        except (KeyError, ValueError):  # noqa: PERF203 - two prefixes
+        except (KeyError, ValueError):
             continue
+        if _may_exist(named):
+            return named
     return None
+
+
+def _may_exist(named: AttemptId) -> bool:
+    """Whether Airflow could have such an attempt: a log may claim anything."""
+    names = (named.dag_id, named.run_id, named.task_id)
+    return (
+        all(name and encoding.clip(name, encoding.MAX_NAME) == name for name in names)
+        and -1 <= named.map_index < 2**31
+        and 0 <= named.try_number < 2**31
+    )
 
 
 def _conditions(run: RunMetrics) -> list[ColumnElement[bool]]:

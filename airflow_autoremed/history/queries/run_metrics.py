@@ -10,6 +10,7 @@ not pass for the latest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
@@ -96,7 +97,7 @@ def record_run(
             "recorded_at": encoding.to_text(datetime.now(timezone.utc)),
             "started_at": _text_of(run.started_at),
             "ended_at": _text_of(run.ended_at),
-            **{name: _column(getattr(run, name)) for name in _NUMBERS},
+            **{name: _column(name, getattr(run, name)) for name in _NUMBERS},
         },
     )
     if known is not None and known.attempt_key != attempt_key:
@@ -244,11 +245,14 @@ def run_of(row: Any, conf: Conf | None = None) -> RunMetrics:
     )
 
 
-def _column(value: Any) -> Any:
+def _column(name: str, value: Any) -> Any:
+    """*value* as the column of that *name* takes it."""
     if isinstance(value, str):
-        return encoding.clip(value, encoding.MAX_REASON)
+        return encoding.clip(value, getattr(_runs.c[name].type, "length", None) or encoding.MAX_REASON)
     if isinstance(value, int) and not isinstance(value, bool):
         return min(value, _MOST)
+    if isinstance(value, float) and not math.isfinite(value):
+        return 0.0
     return value
 
 
