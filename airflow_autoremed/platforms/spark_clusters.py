@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from airflow_autoremed.platforms import pod
 from airflow_autoremed.types import Source
-
-_MOST_LINES = 5_000
 
 
 def driver_diagnostics(hook: Any, followed: Any) -> Iterator[tuple[Source, str]]:
@@ -38,19 +37,7 @@ def _kubernetes(hook: Any) -> Iterator[tuple[Source, str]]:
     from airflow.providers.cncf.kubernetes import kube_client
 
     client = kube_client.get_kube_client()
-    name, namespace = hook._kubernetes_driver_pod, hook._connection["namespace"]
-    pod = client.read_namespaced_pod(name, namespace)
-    for status in pod.status.container_statuses or ():
-        ended = status.state.terminated if status.state else None
-        if ended is not None:
-            message = f"\n{ended.message}" if ended.message else ""
-            yield (
-                Source.PLATFORM,
-                f"container {status.name} terminated: {ended.reason}, exit code {ended.exit_code}{message}\n",
-            )
-    log = client.read_namespaced_pod_log(name, namespace, tail_lines=_MOST_LINES)
-    if log:
-        yield Source.DRIVER_LOG, str(log)
+    yield from pod.told_by(client, hook._kubernetes_driver_pod, hook._connection["namespace"])
 
 
 def _standalone(hook: Any) -> Iterator[tuple[Source, str]]:

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 from airflow_autoremed.deadline import within
 from airflow_autoremed.platforms.base import Later, flat, own_method, quietly, replace_method
 from airflow_autoremed.platforms.conf_with_arguments import ConfWithArguments
+from airflow_autoremed.platforms.pod import told_by
 from airflow_autoremed.spark.keys import PATCHABLE
 from airflow_autoremed.types import Conf, Source
 
-_MOST_LINES = 5_000
 _REATTACHED = "_autoremed_reattached"
 _KEPT = "_autoremed_kept"
 """Attribute of an operator: what its driver's pod told before it was deleted."""
@@ -156,21 +156,8 @@ def _created(operator: Any) -> Mapping[str, Any]:
 
 
 def _of_pod(operator: Any, name: str) -> list[tuple[Source, str]]:
-    namespace = operator.namespace
-    found: list[tuple[Source, str]] = []
-    pod = operator.client.read_namespaced_pod(name, namespace)
-    for status in (pod.status.container_statuses or ()) if pod.status else ():
-        ended = status.state.terminated if status.state else None
-        if ended is not None:
-            told = [f"container {status.name} terminated: {ended.reason}, exit code {ended.exit_code}"]
-            message = [ended.message] if ended.message else []
-            found.append((Source.PLATFORM, "\n".join([*told, *message]) + "\n"))
-    log = operator.client.read_namespaced_pod_log(
-        name, namespace, container=operator.BASE_CONTAINER_NAME, tail_lines=_MOST_LINES
-    )
-    if log:
-        found.append((Source.DRIVER_LOG, str(log)))
-    return found
+    container = operator.BASE_CONTAINER_NAME
+    return list(told_by(operator.client, name, operator.namespace, container=container))
 
 
 def _keep_before_deletion(operator: Any) -> None:

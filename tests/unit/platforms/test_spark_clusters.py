@@ -41,7 +41,7 @@ def test_a_killed_driver_pod_tells_its_exit_code_and_its_log(monkeypatch):
     status = SimpleNamespace(name="spark-kubernetes-driver", state=SimpleNamespace(terminated=ended))
     client = SimpleNamespace(
         read_namespaced_pod=lambda *_: SimpleNamespace(status=SimpleNamespace(container_statuses=[status])),
-        read_namespaced_pod_log=lambda *_, **__: HEAP_OOM,
+        read_namespaced_pod_log=lambda *_, **__: SimpleNamespace(data=HEAP_OOM.encode()),
     )
     monkeypatch.setattr(kube, "get_kube_client", lambda: client)
     hook = SimpleNamespace(_kubernetes_driver_pod="daily-driver", _connection={"namespace": "spark"})

@@ -85,7 +85,7 @@ class Pods:
         return SimpleNamespace(status=SimpleNamespace(container_statuses=[status]))
 
     def read_namespaced_pod_log(self, *_, **__):
-        return HEAP_OOM
+        return SimpleNamespace(data=HEAP_OOM.encode())
 
 
 def test_how_the_driver_ended_and_its_log_are_read(monkeypatch):
