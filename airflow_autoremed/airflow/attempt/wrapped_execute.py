@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from airflow_autoremed.airflow.attempt import lifecycle
@@ -43,7 +44,8 @@ def _wrapped(task: Any, method: Callable[..., Any], options: Options, *, resumes
         context = _context(args, kwargs)
         if context is None or lifecycle.is_executing(task):  # resumed with next_method="execute"
             return method(*args, **kwargs)
-        doomed = lifecycle.before_execute(context, options, resumes=resumes)
+        with _alarm_standing_still(task):
+            doomed = lifecycle.before_execute(context, options, resumes=resumes)
         if doomed is not None:
             raise AirflowFailException(doomed)
         try:
@@ -91,13 +93,33 @@ def _noting_kill(task: Any, kill: Callable[..., Any]) -> Callable[..., Any]:
     return on_kill
 
 
+@contextmanager
+def _alarm_standing_still(task: Any) -> Iterator[None]:
+    """What we take before the operator begins, a store that does not answer for example, does not count towards the
+    task's ``execution_timeout``."""
+    if not _has_alarm(task):
+        yield
+        return
+    left_s, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left_s)
+
+
 def _stop_alarm(task: Any) -> None:
     """What follows is ours, and not to be cut off by the task's ``execution_timeout``: the operator has ended.
 
     (Airflow stops the alarm in the same way, right after ``execute``.)
     """
-    if getattr(task, "execution_timeout", None) and threading.current_thread() is threading.main_thread():
+    if _has_alarm(task):
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _has_alarm(task: Any) -> bool:
+    return bool(getattr(task, "execution_timeout", None)) and (
+        threading.current_thread() is threading.main_thread()
+    )
 
 
 def _context(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any] | None:

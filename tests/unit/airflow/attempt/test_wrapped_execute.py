@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.timeout import timeout
 
 from airflow_autoremed import remediate
+from airflow_autoremed.airflow.attempt import lifecycle, wrapped_execute
+from airflow_autoremed.airflow.options import Options
 from airflow_autoremed.airflow.opt_in import listener
 from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED
@@ -70,3 +76,26 @@ def test_shadow_mode_raises_what_the_task_raised(older_airflow, spark_submit, sp
     with pytest.raises(Exception, match="Error code is: 1") as failure:
         older_airflow(lambda: remediate(spark_task(), mode="shadow"), 1)
     assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_a_store_that_is_slow_takes_nothing_from_the_execution_timeout(monkeypatch):
+    """The alarm that Airflow sets around ``execute`` stands still while we prepare, and has the same time afterwards."""
+    left_s: list[float] = []
+
+    class Operator:
+        execution_timeout = timedelta(seconds=0.3)
+
+        def execute(self, context):
+            left_s.append(signal.getitimer(signal.ITIMER_REAL)[0])
+
+        def on_kill(self):
+            pass
+
+    monkeypatch.setattr(lifecycle, "is_executing", lambda operator: False)
+    monkeypatch.setattr(lifecycle, "before_execute", lambda *_, **__: time.sleep(0.5))
+    monkeypatch.setattr(lifecycle, "after_success", lambda context: None)
+    operator = Operator()
+    wrapped_execute.wrap(operator, Options())
+    with timeout(0.3):
+        operator.execute({"ti": None})
+    assert 0.1 < left_s[0] <= 0.3
