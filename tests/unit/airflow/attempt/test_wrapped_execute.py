@@ -13,8 +13,8 @@ from airflow.sdk.execution_time.timeout import timeout
 
 from airflow_autoremed import remediate
 from airflow_autoremed.airflow.attempt import lifecycle, wrapped_execute
-from airflow_autoremed.airflow.options import Options
 from airflow_autoremed.airflow.opt_in import listener
+from airflow_autoremed.airflow.options import Options
 from tests.support.submitted import memory_of
 from tests.support.tasks import HEAP_OOM, MISSING_TABLE, REFUSED
 
