@@ -28,10 +28,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".matrix"
-VERSIONS = {"2.11": "2.11.2", "3.0": "3.0.6", "3.1": "3.1.8", "3.2": "3.2.1", "3.3": "3.3.2"}
-AS_OF = {"3.0": "2025-09-10", "3.2": "2026-05-10"}
-"""Versions of Airflow that no longer run with the newest of what they need, and a day on which they did: shortly
-after their release. (Airflow's own constraints files are not on the package index.)"""
 EXPECTED = {
     # task, map index: per try its verdict and whether it succeeded
     ("heals", -1): [("remediate", False), (None, True)],
@@ -55,11 +51,43 @@ KILLED = {("killed", -1): [("leave_alone", False), ("remediate", False), (None, 
 
 
 @dataclass(frozen=True)
+class Version:
+    """What a deployment has."""
+
+    airflow: str
+    as_of: str
+    """A day shortly after its release: what a deployment of that time has pinned. Some versions no longer run with the
+    newest of what they need, and with the newest of everything our wheel has nothing to move. (Airflow's own constraints
+    files are not on the package index.)"""
+    spark_provider: str = ""
+    """A version of the Spark provider older than that day's newest, as in ``==4.7.2``."""
+
+    @property
+    def series(self) -> str:
+        """``3.0``"""
+        return ".".join(self.airflow.split(".")[:2])
+
+
+VERSIONS = {
+    "2.11-4.7": Version("2.11.2", "2026-04-01", "==4.7.2"),
+    "2.11": Version("2.11.2", "2026-04-01"),
+    "3.0": Version("3.0.6", "2025-09-10"),
+    "3.1": Version("3.1.8", "2026-04-01"),
+    "3.2": Version("3.2.1", "2026-05-10"),
+    "3.3": Version("3.3.2", "2026-11-20"),
+}
+
+
+@dataclass(frozen=True)
 class Environment:
     """One version of Airflow, installed."""
 
     name: str
     path: Path
+
+    @property
+    def version(self) -> Version:
+        return VERSIONS[self.name]
 
     def run(
         self, *command: str, timeout: float = 600, check: bool = True
@@ -107,10 +135,12 @@ def build(name: str, wheel: Path) -> Environment:
     if not (environment.path / "ready").exists():
         shutil.rmtree(environment.path, ignore_errors=True)
         subprocess.run([*uv, "venv", "-q", "-p", sys.executable, str(environment.path)], check=True)
-        airflow = [f"apache-airflow=={VERSIONS[name]}", "apache-airflow-providers-apache-spark"]
-        overrides = ["--override", str(ROOT / "requirements/overrides.txt")]
-        if name in AS_OF:
-            overrides += ["--exclude-newer", AS_OF[name]]
+        version = environment.version
+        airflow = [
+            f"apache-airflow=={version.airflow}",
+            f"apache-airflow-providers-apache-spark{version.spark_provider}",
+        ]
+        overrides = ["--override", str(ROOT / "requirements/overrides.txt"), "--exclude-newer", version.as_of]
         subprocess.run([*uv, "pip", "install", "-q", "--python", python, *airflow, *overrides], check=True)
         (environment.path / "ready").write_text(json.dumps(_packages(uv, python)))
     before = json.loads((environment.path / "ready").read_text())
@@ -126,7 +156,7 @@ def build(name: str, wheel: Path) -> Environment:
     added = sorted(f"{package} {after[package]}" for package in after.keys() - before.keys())
     spark = after.get("apache-airflow-providers-apache-spark")
     print(
-        f"  Airflow {VERSIONS[name]}, Spark provider {spark}; the wheel moved nothing and added: {', '.join(added)}"
+        f"  Airflow {environment.version.airflow}, Spark provider {spark}; the wheel moved nothing and added: {', '.join(added)}"
     )
     return environment
 
@@ -155,12 +185,12 @@ def dags_test(environment: Environment) -> list[str]:
     shutil.rmtree(environment.home, ignore_errors=True)
     environment.home.mkdir(parents=True)
     environment.run("airflow", "db", "migrate")
-    if environment.name != "2.11":
+    if environment.version.series != "2.11":
         environment.run("airflow", "dags", "reserialize", check=False)
     began = time.perf_counter()
-    has_policies = environment.name not in ("2.11", "3.0", "3.1", "3.2")
+    has_policies = environment.version.series not in ("2.11", "3.0", "3.1", "3.2")
     expected = EXPECTED | HOUSE | CLEARED | TERMINATED | (POLICY_ONLY if has_policies else {})
-    if environment.name == "2.11":
+    if environment.version.series == "2.11":
         # Its command forgets a run that is tested again, and ends with a task that is terminated.
         expected |= {key: tries[:1] for key, tries in (CLEARED | TERMINATED).items()}
     printed = ""
@@ -182,7 +212,7 @@ def scheduler(environment: Environment) -> list[str]:
     for marker in ("transient", "killed", "terminated"):  # what the tasks of the run before left
         (environment.home / marker).unlink(missing_ok=True)
     expected = {"matrix": EXPECTED, "matrix_terminated": TERMINATED, "matrix_killed": KILLED}
-    if environment.name == "3.0":
+    if environment.version.series == "3.0":
         # Its supervisor marks a task whose process was killed as failed, whatever its retries are
         # (airflow.sdk.execution_time.supervisor, final_state): there is no next try at which to decide.
         del expected["matrix_killed"]

@@ -37,9 +37,13 @@ _OUTCOMES = {
 }
 
 
-def outcome(action: Action, mode: Mode = Mode.ACT) -> str:
+_STOP_AFTER_THE_LAST = ("stop", "would stop")
+
+
+def outcome(action: Action, mode: Mode = Mode.ACT, retries_left: int = 1) -> str:
     """What follows from a decision, as one clause."""
-    act, shadow = _OUTCOMES[action]
+    last = action is Action.STOP and retries_left < 1
+    act, shadow = _STOP_AFTER_THE_LAST if last else _OUTCOMES[action]
     return act if mode is Mode.ACT else shadow
 
 

@@ -198,7 +198,7 @@ def after_failure(
     if decision.action is Action.REMEDIATE and not handed_over:
         decision = _not_handed_over(decision, failed)
     running.decision = decision
-    task_log.decided(running.attempt, decision, running.mode)
+    task_log.decided(failed, decision, running.mode)
     _note_own_retries(running)
     _count(decision, running.mode)
     return _to_carry_out(running)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from airflow_autoremed.types import Action, AttemptId, Decision, Mode
+from airflow_autoremed.types import Action, AttemptId, Decision, FailedAttempt, Mode
 
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.attempt.running import RunningAttempt
@@ -16,16 +16,17 @@ log = logging.getLogger("airflow_autoremed")
 _LONGEST_LINE = 300
 
 
-def decided(attempt: AttemptId, decision: Decision, mode: Mode) -> None:
+def decided(failed: FailedAttempt, decision: Decision, mode: Mode) -> None:
     """Why the attempt failed and what follows."""
     from airflow_autoremed.remediation import reasons
 
+    attempt = failed.attempt
     cause = decision.classification
     log.info("[autoremed] Attempt %d failed: %s", attempt.try_number, cause.category)
     for clause in reasons.causes(cause, _LONGEST_LINE):
         log.info("[autoremed]   %s", clause)
     label = "Decision" if mode is Mode.ACT else "Decision (shadow mode, nothing is changed)"
-    outcome = reasons.outcome(decision.action, mode)
+    outcome = reasons.outcome(decision.action, mode, failed.retries_left)
     log.info("[autoremed] %s: %s. %s", label, outcome, reasons.text(decision, mode))
     if cause.hint and decision.action is not Action.REMEDIATE:
         log.info("[autoremed] Hint: %s", cause.hint)

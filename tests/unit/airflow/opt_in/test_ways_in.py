@@ -67,6 +67,12 @@ def test_a_missing_table_is_stopped_on_the_first_try(spark_submit, spark_task, l
     assert any("stop; the remaining retries are skipped" in line for line in log_lines())
 
 
+def test_a_stop_on_the_last_try_promises_no_skipped_retries(spark_submit, spark_task, log_lines):
+    spark_submit(MISSING_TABLE)
+    TaskInstance(remediate(spark_task(retries=0)), retries=0).run()
+    assert any("Decision: stop. " in line for line in log_lines())
+
+
 def test_a_refused_connection_is_left_to_a_plain_retry(spark_submit, spark_task):
     spark_submit(REFUSED)
     ti = TaskInstance(remediate(spark_task(executor_memory="1g")))
