@@ -73,6 +73,11 @@ _EXPIRED = re.compile(
     r"(?i)\b(?:token|session|credentials?|certificate|secret|signature|ticket|password|key)\b.{0,40}\bexpir(?:ed|y)\b|\bexpired\b.{0,20}\btoken"
 )
 _RATE = re.compile(r"(?i)per (?:second|minute|hour|user|100 seconds)|rate|retry|try again|requests")
+_VAGUE_CODES = frozenset(("http-400", "http-500"))
+"""A service that answers so says what it means in the name of its error."""
+_END_OF_FILE = re.compile(
+    r"(?i)past the end|\bseek|end of (?:the )?(?:file|input)\b|reached the end of stream|premature EOF"
+)
 _SHUFFLE_FILE = re.compile(r"/blockmgr-|temp_shuffle_|/shuffle_\d")
 _CERTIFICATE = re.compile(r"PKIX|certificate|CERTIFICATE_VERIFY_FAILED|hostname.{0,40}match")
 
@@ -141,6 +146,8 @@ def _judge_one(name: str, message: str, around: list[str]) -> Kind | None:
     )
     if code is None:
         code = _named_code(message)
+    if code is not None and by_class is not None and code[0] in _VAGUE_CODES:
+        code = None
     if code is not None and (by_class is None or by_class[1].category in _NETWORK or by_class[2] < CODE):
         meaning = _by_subsystem(code[1], rest, around)
         own = by_class[1].category if by_class is not None else ""
@@ -278,6 +285,8 @@ def _side(around: list[str]) -> str | None:
 def _kind(identifier: str, meaning: Meaning, rank: int, message: str) -> Kind:
     """With what the message adds: an expired credential, a rate that is no quota, an outage that is no refusal."""
     category, retry, why = meaning.category, meaning.retry, meaning.why
+    if category == "network_timeout" and identifier == "kind-eofexception" and _END_OF_FILE.search(message):
+        category, retry, why = "bad_data", Restartable.AS_IS, "a file ended before its reader expected it"
     if category in ("auth_permission", "network_timeout") and _EXPIRED.search(message):
         category, retry, why = (
             "credentials_expired",

@@ -71,6 +71,7 @@ _PATTERNS: tuple[tuple[SignKind, tuple[str, ...]], ...] = (
             r"An error occurred while calling|Cannot execute: ",
             r"Application application_\d+_\d+ failed \d+ times",
             r"Application has been killed|Spark cluster looks dead",
+            r"^airflow\.exceptions\.AirflowException: ",
         ),
     ),
     (SignKind.SEEMS_FAILED, (r"^Traceback \(most recent call last\)",)),

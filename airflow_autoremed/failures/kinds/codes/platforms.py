@@ -81,7 +81,7 @@ EXITS: Rows = (
     ("dependency_missing", "a program, a class or a library was not found", "127 101"),
     ("submit_config_error", "a program could not be run", "126"),
     (
-        "internal_spark_bug",
+        "internal_spark_bug:as_is",
         "native code crashed the process",
         "132 134 135 136 139 159 -4 -6 -7 -8 -11 -31",
     ),
