@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Conf = Mapping[str, str]
 """A flat Spark configuration: full key to value as Spark reads it."""
@@ -75,6 +76,34 @@ class Mode(str, Enum):
     SHADOW = "shadow"
     """Decide and record, change nothing."""
     OFF = "off"
+
+
+class Override(NamedTuple):
+    """A mode that a person set, and until when: for one task, a Dag, a category of failures, or, where all three are
+    empty, for everything."""
+
+    mode: Mode
+    who: str
+    why: str
+    at: datetime
+    dag_id: str = ""
+    task_id: str = ""
+    """Of the Dag; empty: all its tasks."""
+    category: str = ""
+    id: int = 0
+    """In the store."""
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+    ended_why: str | None = None
+
+    @property
+    def place(self) -> str:
+        """What it holds for, in words."""
+        if self.category:
+            return f"failures of the category {self.category}"
+        if self.task_id:
+            return f"the task {self.dag_id}.{self.task_id}"
+        return f"the Dag {self.dag_id}" if self.dag_id else "everything"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from airflow_autoremed.history.db import row_keys, schema_version
 from airflow_autoremed.types import (
     AttemptId,
     Ceilings,
+    Override,
     PastAttempt,
     Patch,
     PatchState,
@@ -136,15 +137,23 @@ class Store:
 
         return self._write(write_attempts.record, AttemptRecord(attempt, start, decision, end, promotion))
 
-    def start(self, start: AttemptStart) -> PromotedPatch | None:
+    def start(
+        self,
+        start: AttemptStart,
+        *,
+        goes_on: Callable[[tuple[Override, ...]], bool] = lambda overrides: True,
+    ) -> PromotedPatch | None:
         """Record that an attempt starts as declared, and look for the promoted patch of its task, in one operation:
         every attempt asks for both, and two operations cost twice as much.
 
         An attempt that runs with a patch after all records its start again.
+
+        :param goes_on: told the modes that people set for the task, its Dag, categories and everything, maybe more than
+            once; ``False``: nothing is recorded, and no patch is found.
         """
         from airflow_autoremed.history.queries import write_attempts
 
-        return self._write(write_attempts.start, start)
+        return self._write(write_attempts.start, start, goes_on)
 
     def started_without_end(self, attempt: AttemptId, max_tries: int | None) -> AttemptStart | None:
         """The start of the try right before *attempt*, when it was lost: positive evidence, never mere absence.
@@ -256,6 +265,36 @@ class Store:
         from airflow_autoremed.history.queries import promoted_patch
 
         return self._read(promoted_patch.find, attempt, fingerprint)
+
+    def overrides_of(self, dag_id: str, task_id: str) -> tuple[Override, ...]:
+        """The modes that people set, as they hold now for a task: of its own, its Dag, categories and everything."""
+        from airflow_autoremed.history.queries import promoted_patch
+
+        return self._read(promoted_patch.overrides, dag_id, task_id)
+
+    def set_mode(self, override: Override) -> int:
+        """Put a mode in force that a person set, in place of what holds for the same by now; its id."""
+        from airflow_autoremed.history.queries import overrides
+
+        return self._write(overrides.put, override)
+
+    def end_override(self, number: int, *, who: str, why: str) -> bool:
+        """Undo what :meth:`set_mode` did; whether it was in force."""
+        from airflow_autoremed.history.queries import overrides
+
+        return self._write(overrides.end, number, who, why)
+
+    def override(self, number: int) -> Override | None:
+        """The mode of that id that a person set, in force or not."""
+        from airflow_autoremed.history.queries import overrides
+
+        return self._read(overrides.one, number)
+
+    def overrides(self, limit: int, *, in_force_only: bool = False) -> list[Override]:
+        """The latest *limit* modes that people set, latest first."""
+        from airflow_autoremed.history.queries import overrides
+
+        return self._read(overrides.latest, limit, in_force_only=in_force_only)
 
     def promote_patch(self, patch: Patch, *, category: str, who: str, why: str) -> str:
         """Put a patch for a whole task in force; its key."""

@@ -7,7 +7,7 @@ all use the one list :data:`GATES`, in this order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
@@ -78,6 +78,8 @@ class Passage:
     brakes: Brakes = field(default_factory=Brakes)
     own_retries: int | None = None
     """The retries that the author set, where ``retry_budget`` added others; ``None``: all are the author's."""
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    """In place of :attr:`mode`, for failures of these categories."""
     now: datetime | None = None
     """The moment of the decision; ``None``: the clock's."""
 
@@ -87,6 +89,9 @@ Gate = Callable[[Decision, FailedAttempt, Passage], Decision]
 
 def passed(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
     """*decision* after all gates."""
+    mode = passage.modes.get(decision.classification.category)
+    if mode is not None:
+        passage = replace(passage, mode=mode)
     for gate in GATES:
         decision = gate(decision, failed, passage)
     return decision

@@ -10,7 +10,7 @@ from sqlalchemy import MetaData, Table, func, select
 from sqlalchemy.engine import Connection, Engine
 
 DATA = Path(__file__).parents[1] / "data"
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 """Earlier versions of the schema, of each of which a store is kept."""
 
 

@@ -26,8 +26,15 @@ def begin(running: RunningAttempt, context: Mapping[str, Any]) -> str | None:
     """
     left = _left_for(running, context)
     if running.attempt.try_number > 1:
+        running.overrides = HistoryClient.current().overrides(running.attempt) or ()
+        if running.mode_of() is Mode.OFF:
+            return None
         decision = _judged_now(running, left, context["ti"])
-        if decision is not None and decision.action is Action.STOP and running.mode is Mode.ACT:
+        if (
+            decision is not None
+            and decision.action is Action.STOP
+            and running.mode_of(decision.classification.category) is Mode.ACT
+        ):
             from airflow_autoremed.remediation import reasons
 
             return reasons.text(decision)
@@ -73,7 +80,7 @@ def begin_with(
     if not isinstance(patch, Patch) and key is not None and history.out_of_force(key):
         task_log.patch_rejected(running.attempt, "it was taken back since")
         return False
-    if not _carry_out(running, patched):
+    if not _carry_out(running, patched, category):
         return False
     running.patch_key = key
     task_log.patch_applied(running.attempt, f"from attempt {checked.from_try}", category, running)
@@ -93,7 +100,7 @@ def _begin_as_promoted(running: RunningAttempt) -> None:
         task_log.patch_rejected(running.attempt, str(error))
         history.patch_rejected(standing.key, running.attempt, str(error))
         return
-    if not _carry_out(running, patched):
+    if not _carry_out(running, patched, standing.category):
         return
     floor = standing if standing.category == FLOOR else standing.floor
     # What a retry starts with was decided about, so a floor is carried on by a patch for the run.
@@ -161,13 +168,14 @@ def _patched(running: RunningAttempt, patch: Patch, *, again: bool = False) -> d
     )
 
 
-def _carry_out(running: RunningAttempt, patched: Mapping[str, str]) -> bool:
-    """Write *patched* to the operator, unless the attempt may not hold that much memory, or this is shadow mode."""
+def _carry_out(running: RunningAttempt, patched: Mapping[str, str], category: str) -> bool:
+    """Write *patched*, which is for failures of *category*, to the operator, unless the attempt may not hold that much
+    memory, or this is shadow mode."""
     from airflow_autoremed.spark.allocation import total
 
     changes = {key: value for key, value in patched.items() if running.baseline.get(key) != value}
     changes = running.platform.without_unseen(running.operator, changes)
-    if not changes or running.mode is not Mode.ACT:
+    if not changes or running.mode_of(category) is not Mode.ACT:
         return False
     patched = {**running.baseline, **changes}
     refused = HistoryClient.current().grant(running.attempt, total(patched) - total(running.baseline))

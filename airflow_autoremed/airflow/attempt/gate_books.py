@@ -27,4 +27,11 @@ class StoreBooks:
 
 def passage(running: RunningAttempt) -> Passage:
     """What the gates are told about *running*."""
-    return Passage(running.mode, StoreBooks(), settings().brakes, running.options.own_retries)
+    modes = {}
+    if running.overrides:
+        from airflow_autoremed.remediation.modes import by_category
+
+        modes = by_category(running.mode, running.overrides)
+    return Passage(
+        running.mode_of(), StoreBooks(), settings().brakes, running.options.own_retries, modes=modes
+    )

@@ -16,11 +16,13 @@ from airflow_autoremed.airflow.compat import is_test_run
 from airflow_autoremed.airflow.guard import warn
 from airflow_autoremed.airflow.options import settings, store_url
 from airflow_autoremed.types import (
+    FLOOR,
     UNKNOWN,
     AttemptId,
     Conf,
     Decision,
     Mode,
+    Override,
     Patch,
     RecordedAttempt,
     TaskRecord,
@@ -67,17 +69,26 @@ class HistoryClient:
 
         return self._try(write)
 
+    def overrides(self, attempt: AttemptId) -> tuple[Override, ...] | None:
+        """The modes that people set for the task of *attempt*; ``None`` where the store cannot say."""
+        return self._ask(lambda store: store.overrides_of(attempt.dag_id, attempt.task_id))
+
     def start(self, running: RunningAttempt) -> PromotedPatch | None:
         """Record that an attempt starts as declared; the patch that it could begin with instead: the one that was
-        promoted for its task, on the first try its floor, or both as one. What has expired by now is ended."""
+        promoted for its task, on the first try its floor, or both as one. What has expired by now is ended.
+
+        *running* is told the modes that people set. Where that is ``off``, nothing is recorded.
+        """
         rules = settings().patches
 
+        def goes_on(overrides: tuple[Override, ...]) -> bool:
+            running.overrides = overrides
+            return running.mode_of() is not Mode.OFF
+
         def write(store: Store) -> PromotedPatch | None:
-            found = store.start(self._begun(store, running))
+            found = store.start(self._begun(store, running), goes_on=goes_on)
             if found is None:
                 return None
-            from airflow_autoremed.types import FLOOR
-
             is_floor = found.category == FLOOR
             floor = found if is_floor else found.floor
             if rules.floor is Mode.OFF or running.attempt.try_number > 1:
@@ -85,7 +96,7 @@ class HistoryClient:
             promoted = None if is_floor or rules.promote_after < 1 else found
             promoted = _unless_expired(store, running, promoted, "The promoted patch")
             floor = _unless_expired(store, running, floor, "The floor")
-            if floor is not None and Mode.SHADOW in (rules.floor, running.mode):
+            if floor is not None and Mode.SHADOW in (rules.floor, running.mode_of(FLOOR)):
                 log.info("[autoremed] Would start with %s.", floor.why)
                 return promoted
             if promoted is None or floor is None:
@@ -109,11 +120,11 @@ class HistoryClient:
         excerpt = mask(running.tap.excerpt())
         nameless = decision.classification.category == UNKNOWN
         seen = unclassified.look([mask(exception), excerpt]) if nameless else unclassified.Unclassified()
-        masked = _masked(decision)
+        masked, mode = _masked(decision), running.mode_of(decision.classification.category)
         made = AttemptDecision(
             masked,
-            running.mode,
-            reasons.text(masked, running.mode),
+            mode,
+            reasons.text(masked, mode),
             excerpt=excerpt,
             max_tries=running.max_tries,
             template=seen.template,
@@ -132,10 +143,8 @@ class HistoryClient:
         from airflow_autoremed.history.attempt_records import AttemptDecision, AttemptEnd
         from airflow_autoremed.remediation import reasons
 
-        masked = _masked(decision)
-        made = AttemptDecision(
-            masked, running.mode, reasons.text(masked, running.mode), max_tries=running.max_tries
-        )
+        masked, mode = _masked(decision), running.mode_of(decision.classification.category)
+        made = AttemptDecision(masked, mode, reasons.text(masked, mode), max_tries=running.max_tries)
         end = AttemptEnd(succeeded=False, ended_at=datetime.now(timezone.utc)) if ended else None
         return self._try(lambda store: store.record(attempt, decision=made, end=end), at_the_end=True)
 
@@ -254,7 +263,7 @@ class HistoryClient:
                     rules,
                     _judge,
                     floor=partial(_floor, running) if learns and rules.floor is not Mode.OFF else None,
-                    every_end=Mode.SHADOW in (running.mode, rules.floor),
+                    every_end=Mode.SHADOW in (running.mode_of(FLOOR), rules.floor),
                 ),
             )
             for sentence in news:

@@ -73,7 +73,7 @@ def lost(running: RunningAttempt, started: AttemptStart, retries_left: int) -> D
     running.past = (*running.past, _past(attempt, effective, decision))
     running.promotes = False  # that it succeeds now shows nothing: nobody saw it fail without the patch
     HistoryClient.current().judged_later(attempt, decision, running, ended=True)
-    task_log.decided(failed, decision, running.mode)
+    task_log.decided(failed, decision, running.mode_of(decision.classification.category))
     return decision
 
 
@@ -104,7 +104,7 @@ def late_log(running: RunningAttempt, left: Handover, retries_left: int) -> Deci
     decision = _decided(running, failed, cause)
     running.past = (*running.past[:-1], _past(attempt, effective, decision))
     HistoryClient.current().judged_later(attempt, decision, running, ended=False)
-    task_log.decided(failed, decision, running.mode)
+    task_log.decided(failed, decision, running.mode_of(decision.classification.category))
     return decision
 
 

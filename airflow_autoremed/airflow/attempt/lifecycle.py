@@ -82,6 +82,10 @@ def before_execute(context: Mapping[str, Any], options: Options, *, resumes: boo
         beginning.go_on(running, context, note)
     else:
         running.doomed = beginning.begin(running, context)
+    task_log.override(running)
+    if running.mode_of() is Mode.OFF:
+        _running.clear()
+        return None
     if running.doomed is None:
         _attach(running)
     return running.doomed
@@ -100,7 +104,7 @@ def _attach(running: RunningAttempt) -> None:
             operator,
             write,
             timeout_s,
-            act=running.mode is Mode.ACT,
+            act=running.mode_of() is Mode.ACT,
             conf=running.effective,
             largest_container=running.limits.max_container_memory,
         )
@@ -178,6 +182,8 @@ def after_failure(
         return None
     running.stop_watching()
     running.over = True
+    if _is_off_by_now(running):
+        return None
     final = not may_retry or not _author_lets_retry(context, exception)
     _notice_what_ran(running)
     failed = FailedAttempt(
@@ -192,15 +198,18 @@ def after_failure(
         patch_ignored=running.patch_ignored or any(past.patch_ignored for past in running.past),
     )
     decision = _decide(running, failed, exception)
+    mode = running.mode_of(decision.classification.category)
+    if mode is Mode.OFF:
+        return None
     left = _left_behind(running, decision)
     handed_over = _leave(context, left)
     handed_over = HistoryClient.current().failure(running, decision, str(exception)) or handed_over
     if decision.action is Action.REMEDIATE and not handed_over:
         decision = _not_handed_over(decision, failed)
     running.decision = decision
-    task_log.decided(failed, decision, running.mode)
+    task_log.decided(failed, decision, mode)
     _note_own_retries(running)
-    _count(decision, running.mode)
+    _count(decision, mode)
     return _to_carry_out(running)
 
 
@@ -226,8 +235,19 @@ def _decide(running: RunningAttempt, failed: FailedAttempt, exception: BaseExcep
     )
 
 
+def _is_off_by_now(running: RunningAttempt) -> bool:
+    """Whether a person switched remediation off for it. Asked anew: an attempt may run for a day."""
+    before = running.overrides
+    latest = HistoryClient.current().overrides(running.attempt)
+    running.overrides = before if latest is None else latest
+    if running.overrides != before:
+        task_log.override(running)
+    return running.mode_of() is Mode.OFF
+
+
 def _left_behind(running: RunningAttempt, decision: Decision) -> Handover:
     """What the next attempt is told."""
+    mode = running.mode_of(decision.classification.category)
     this = PastAttempt(
         handovers.resource_settings(running.effective),
         decision.classification.category,
@@ -242,9 +262,7 @@ def _left_behind(running: RunningAttempt, decision: Decision) -> Handover:
     except Exception as error:  # noqa: BLE001 - a help for logs that come late
         warn("noting the run", error)
         note = {}
-    return handovers.make(
-        running.attempt, running.mode, decision, (*running.past, this), running.max_tries, note
-    )
+    return handovers.make(running.attempt, mode, decision, (*running.past, this), running.max_tries, note)
 
 
 def _not_handed_over(decision: Decision, failed: FailedAttempt) -> Decision:
@@ -352,7 +370,9 @@ def _note_own_retries(running: RunningAttempt) -> None:
 
 
 def _to_carry_out(running: RunningAttempt) -> Decision | None:
-    return running.decision if running.mode is Mode.ACT else None
+    decision = running.decision
+    acts = decision is not None and running.mode_of(decision.classification.category) is Mode.ACT
+    return decision if acts else None
 
 
 def _count(decision: Decision, mode: Mode) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_autoremed.airflow.options import Options, settings
 from airflow_autoremed.platforms.base import Platform
-from airflow_autoremed.types import AttemptId, Conf, Decision, Limits, Mode, PastAttempt
+from airflow_autoremed.types import AttemptId, Conf, Decision, Limits, Mode, Override, PastAttempt
 
 if TYPE_CHECKING:
     from airflow_autoremed.airflow.attempt.stall_watch import StallWatch
@@ -25,9 +25,12 @@ class RunningAttempt:
     platform: Platform
     options: Options
     mode: Mode
+    """What the Dag file and the configuration say; what holds: :meth:`mode_of`."""
     baseline: Conf
     effective: Conf
     tap: LogTap
+    overrides: tuple[Override, ...] = ()
+    """The modes that people set, as the store gave them last."""
     fingerprint: str = ""
     """Of the job, see :mod:`airflow_autoremed.spark.fingerprint`."""
     patch_key: str | None = None
@@ -60,6 +63,14 @@ class RunningAttempt:
     def patched(self) -> bool:
         """Whether a patch of ours is in force."""
         return not self.patch_ignored and dict(self.effective) != dict(self.baseline)
+
+    def mode_of(self, category: str | None = None) -> Mode:
+        """The mode that holds: for failures and patches of *category*, where that is known."""
+        if not self.overrides:
+            return self.mode
+        from airflow_autoremed.remediation.modes import effective
+
+        return effective(self.mode, self.overrides, category)[0]
 
     def as_declared(self) -> None:
         """What ran was no patch of ours."""

@@ -32,6 +32,24 @@ def decided(failed: FailedAttempt, decision: Decision, mode: Mode) -> None:
         log.info("[autoremed] Hint: %s", cause.hint)
 
 
+def override(running: RunningAttempt) -> None:
+    """A person set another mode than the Dag file and the configuration say."""
+    if not running.overrides:
+        return
+    from airflow_autoremed.remediation.modes import effective
+
+    mode, found = effective(running.mode, running.overrides)
+    if found is not None:
+        log.info(
+            "[autoremed] Mode %s: set for %s by %s on %s UTC: %s",
+            mode.value,
+            found.place,
+            found.who,
+            f"{found.at:%Y-%m-%d %H:%M}",
+            " ".join(found.why.split())[:_LONGEST_LINE],
+        )
+
+
 def patch_applied(attempt: AttemptId, origin: str, category: str, running: RunningAttempt) -> None:
     """The try runs with a patch: that of an earlier try, or the one that was promoted."""
     log.info("[autoremed] Attempt %d runs with the patch %s (%s):", attempt.try_number, origin, category)

@@ -10,18 +10,26 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from airflow_autoremed.airflow.options import settings
-from airflow_autoremed.airflow.ui import evidence_view, pages_html, patch_view, totals, wording
+from airflow_autoremed.airflow.ui import (
+    addresses,
+    evidence_view,
+    pages_html,
+    patch_view,
+    steering,
+    totals,
+    wording,
+)
+from airflow_autoremed.airflow.ui.acting import Fields, who, why
 from airflow_autoremed.airflow.ui.guards import (
     EDITS_DAG,
     READS_DAG,
     SIGNED_IN,
     CurrentUser,
-    form_fields,
     may_edit,
     readable_dags,
 )
@@ -31,6 +39,7 @@ from airflow_autoremed.airflow.ui.task_history import size_chart
 from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import row_keys
 from airflow_autoremed.history.stored import OUT_OF_FORCE, AttemptFilter, StoredPatch
+from airflow_autoremed.remediation import modes
 from airflow_autoremed.types import PatchState
 
 _STATIC = Path(__file__).parent / "static"
@@ -39,11 +48,10 @@ _MOST_ATTEMPTS = 100
 _MOST_PATCHES = 20
 _MOST_DAYS = 90
 _RUNS_AROUND = 200
-_LONGEST_REASON = 500
 
 app = FastAPI(title="autoremed", docs_url=None, redoc_url=None, openapi_url=None)
 
-Fields = Annotated[dict[str, str], Depends(form_fields)]
+app.include_router(steering.router)
 
 
 @app.get("/static/{name}", dependencies=SIGNED_IN)
@@ -61,7 +69,14 @@ def overview(
     """What needs a person, then totals."""
     since = datetime.now(timezone.utc) - timedelta(days=days)
     found = totals.of(store().overview(since), readable_dags(user))
-    return pages_html.render(request, "overview.html", totals=found, days=days, mode=settings().mode.value)
+    return pages_html.render(
+        request,
+        "overview.html",
+        totals=found,
+        days=days,
+        mode=settings().mode.value,
+        stop=steering.stop_in_force(),
+    )
 
 
 @app.get("/health", dependencies=SIGNED_IN)
@@ -69,7 +84,12 @@ def health(request: Request) -> Response:
     """Whether the store can be used from here, and what this deployment is set to."""
     configured = settings()
     return pages_html.render(
-        request, "health.html", checks=store().check(), settings=configured, limits=configured.limits
+        request,
+        "health.html",
+        stop=steering.stop_in_force(),
+        checks=store().check(),
+        settings=configured,
+        limits=configured.limits,
     )
 
 
@@ -81,6 +101,8 @@ def task(request: Request, user: CurrentUser, dag_id: str, task_id: str) -> Resp
     rows = store().recent(_MOST_ATTEMPTS, wanted, mark_unreadable=True)
     patches = store().patches_of(dag_id, task_id, _MOST_PATCHES)
     in_force = [each for each in patches if each.state is PatchState.PROMOTED]
+    overrides = store().overrides_of(dag_id, task_id)
+    mode, set_by = modes.effective(settings().mode, overrides)
     latest = next((row for row in rows if row.baseline), None)
     return pages_html.render(
         request,
@@ -95,6 +117,10 @@ def task(request: Request, user: CurrentUser, dag_id: str, task_id: str) -> Resp
         permanent=patch_view.for_the_dag_file(in_force[0].patch) if in_force else (),
         chart=size_chart(rows),
         may_edit=may_edit(user, dag_id),
+        mode=mode.value,
+        set_by=set_by,
+        overrides=overrides,
+        stop=steering.stop_in_force(),
     )
 
 
@@ -131,6 +157,7 @@ def attempts(
         patches=patches,
         out_of_force=OUT_OF_FORCE,
         may_edit=may_edit(user, dag_id),
+        stop=steering.stop_in_force(),
     )
 
 
@@ -138,7 +165,7 @@ def attempts(
 def revoke(request: Request, user: CurrentUser, dag_id: str, key: str, fields: Fields) -> Response:
     """Take a patch back: coming attempts start as declared."""
     patch = _patch_of(dag_id, key)
-    store().end_patch(patch.key, PatchState.REVOKED, who=_who(user), why=_why(fields))
+    store().end_patch(patch.key, PatchState.REVOKED, who=who(user), why=why(fields))
     return _back(request, patch)
 
 
@@ -148,8 +175,8 @@ def restore(request: Request, user: CurrentUser, dag_id: str, key: str, fields: 
     patch = _patch_of(dag_id, key)
     if patch.patch.scope.kind != "task" or patch.state not in OUT_OF_FORCE:
         raise HTTPException(409, "Only a promoted patch that was taken back can be put in force again.")
-    why = f"{_why(fields)} (put in force again: patch {patch.key[:12]})"
-    store().promote_patch(patch.patch, category=patch.category, who=_who(user), why=why)
+    reason = f"{why(fields)} (put in force again: patch {patch.key[:12]})"
+    store().promote_patch(patch.patch, category=patch.category, who=who(user), why=reason)
     return _back(request, patch)
 
 
@@ -191,21 +218,12 @@ def _patch_of(dag_id: str, key: str) -> StoredPatch:
     return found[0]
 
 
-def _who(user: Any) -> str:
-    return f"{user.get_name()} (page)"
-
-
-def _why(fields: dict[str, str]) -> str:
-    why = " ".join(fields.get("why", "").split())[:_LONGEST_REASON]
-    if not why:
-        raise HTTPException(422, "A reason is needed, for the record.")
-    return why
-
-
 def _back(request: Request, patch: StoredPatch) -> Response:
     """To the page of the task, where the change is seen."""
     scope = patch.patch.scope
-    return RedirectResponse(pages_html.task_address(request, scope.dag_id, scope.task_id), status_code=303)
+    return RedirectResponse(
+        pages_html.address(request, addresses.task(scope.dag_id, scope.task_id)), status_code=303
+    )
 
 
 pages = SecureHeaders(app)

@@ -17,7 +17,17 @@ from fastapi import Depends, HTTPException, Request
 
 from airflow_autoremed.airflow.compat import base_url
 
-__all__ = ["EDITS_DAG", "READS_DAG", "SIGNED_IN", "CurrentUser", "form_fields", "may_edit", "readable_dags"]
+__all__ = [
+    "EDITS_DAG",
+    "READS_DAG",
+    "SIGNED_IN",
+    "STEERS_ALL",
+    "CurrentUser",
+    "form_fields",
+    "may_edit",
+    "may_steer_all",
+    "readable_dags",
+]
 
 _LONGEST_FORM = 16 * 1024
 
@@ -50,6 +60,22 @@ def _same_origin(request: Request) -> None:
     raise HTTPException(403, "This request came from another site.")
 
 
+def may_steer_all(user: Any) -> bool:
+    """Whether a user may change what concerns every Dag.
+
+    Auth managers know no "administrator" to ask for. Who may change variables, which are of the whole deployment, is
+    one in all of them: an Op or Admin. A member of a team has that right within the team only.
+    """
+    if getattr(user, "teams", None):
+        return False
+    return bool(get_auth_manager().is_authorized_variable(method="PUT", user=user))
+
+
+def _steers_all(user: CurrentUser) -> None:
+    if not may_steer_all(user):
+        raise HTTPException(403, "This concerns every Dag: it needs the right to change Airflow's variables.")
+
+
 SIGNED_IN = [Depends(_signed_in)]
 READS_DAG = [
     Depends(_names_one_dag),
@@ -57,6 +83,8 @@ READS_DAG = [
 ]
 """For routes with ``dag_id`` in their path, where alone every version looks for it."""
 EDITS_DAG = [Depends(_same_origin), Depends(_names_one_dag), Depends(requires_access_dag("PUT"))]
+STEERS_ALL = [Depends(_same_origin), Depends(_steers_all)]
+"""For actions that concern every Dag."""
 
 
 def may_edit(user: Any, dag_id: str) -> bool:

@@ -19,13 +19,19 @@ from airflow_autoremed.airflow.ui.visible import visible
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A page."""
     here = _here(request)
-    words = {"here": here, "airflow": here.removesuffix(f"/{PREFIX}"), "version": __version__, **values}
+    words = {
+        "here": here,
+        "airflow": here.removesuffix(f"/{PREFIX}"),
+        "version": __version__,
+        "stop": None,
+        **values,
+    }
     return HTMLResponse(_templates().get_template(template).render(words), status_code=status)
 
 
-def task_address(request: Request, dag_id: str, task_id: str) -> str:
-    """The address of the page of a task over all runs."""
-    return f"{_here(request)}/{addresses.task(dag_id, task_id)}"
+def address(request: Request, path: str) -> str:
+    """The address of a page of ours as the browser has it."""
+    return f"{_here(request)}/{path}"
 
 
 def _here(request: Request) -> str:

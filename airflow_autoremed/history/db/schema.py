@@ -150,6 +150,25 @@ patch_changes = Table(
     **TABLE,
 )
 
+overrides = Table(
+    "autoremed_overrides",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("deployment", String(64), nullable=False),
+    Column("dag_id", String(NAME), nullable=False),  # an empty name: all of them
+    Column("task_id", String(NAME), nullable=False),
+    Column("category", String(NAME), nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("who", String(NAME), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("ended_at", String(32)),  # NULL: in force
+    Column("ended_by", String(NAME)),
+    Column("ended_why", Text),
+    Index("ix_autoremed_overrides_in_force", "deployment", "ended_at"),
+    **TABLE,
+)
+
 outcomes = Table(
     "autoremed_outcomes",
     metadata,

@@ -17,6 +17,7 @@ PROBED = {
     "autoremed_grants": "key",
     "autoremed_patch_changes": "id",
     "autoremed_outcomes": "key",
+    "autoremed_overrides": "id",
     "autoremed_run_metrics": "key",
 }
 """Each table but that of the version, and its primary key."""

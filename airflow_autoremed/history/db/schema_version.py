@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 """The version of the schema that this code reads and writes; the last file in ``migrations/versions`` leads to it."""

@@ -6,6 +6,7 @@ Every function writes within the transaction that it is handed, and may be run t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.history.queries import promoted_patch
 from airflow_autoremed.history.queries.attempt_row import identity
-from airflow_autoremed.types import AttemptId
+from airflow_autoremed.types import AttemptId, Override
 
 if TYPE_CHECKING:
     from airflow_autoremed.history.stored import PromotedPatch
@@ -63,13 +64,24 @@ def record(connection: Connection, deployment: str, found: AttemptRecord) -> lis
     return news
 
 
-def start(connection: Connection, deployment: str, started: AttemptStart) -> PromotedPatch | None:
-    """Write the start of an attempt; the promoted patch of its task."""
+def start(
+    connection: Connection,
+    deployment: str,
+    started: AttemptStart,
+    goes_on: Callable[[tuple[Override, ...]], bool],
+) -> PromotedPatch | None:
+    """Write the start of an attempt, unless *goes_on* says otherwise of the modes that people set; the promoted patch
+    of its task."""
+    found, overrides = promoted_patch.standing(
+        connection, deployment, started.attempt, started.fingerprint or ""
+    )
+    if not goes_on(overrides):
+        return None
     if connection.dialect.name == "postgresql":
         # Not worth waiting for the server's disk: a start lost in its crash is no evidence of a lost attempt.
         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
     _start(connection, deployment, started)
-    return promoted_patch.find(connection, deployment, started.attempt, started.fingerprint or "")
+    return found
 
 
 def _start(connection: Connection, deployment: str, started: AttemptStart) -> None:

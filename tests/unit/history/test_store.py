@@ -27,6 +27,7 @@ from airflow_autoremed.types import (
     AttemptId,
     Ceilings,
     Mode,
+    Override,
     PatchState,
     Reason,
     Scope,
@@ -391,6 +392,40 @@ def test_an_attempt_that_starts_is_recorded_and_told_of_the_patch_promoted_for_i
     assert found is not None
     assert (found.key, found.patch) == (key, for_the_task)
     assert store.start(start._replace(attempt=tomorrow, fingerprint="edited")) is None
+
+
+def test_an_attempt_that_starts_is_told_the_modes_that_people_set(store: Store) -> None:
+    start = AttemptStart(TRY_1, DECLARED, DECLARED, "SparkSubmitOperator", NOON, fingerprint="f")
+    for_the_task = replace(patch_for(TRY_1), scope=Scope("etl", ANY, "aggregate", -1, "task", "f"))
+    store.promote_patch(for_the_task, category="executor_oom", who="me", why="proven")
+    first = Override(Mode.ACT, "ada", "na\u00efve \u2603", NOON, "etl", "aggregate")
+    wanted = [
+        first._replace(mode=Mode.SHADOW),
+        Override(Mode.OFF, "ada", "why", NOON, category="network"),
+        Override(Mode.SHADOW, "ada", "why", NOON),
+    ]
+    store.set_mode(first)
+    for each in (*wanted, Override(Mode.OFF, "ada", "why", NOON, "etl", "other task")):
+        store.set_mode(each)
+    told: list[tuple[Override, ...]] = []
+
+    found = store.start(start, goes_on=lambda overrides: told.append(overrides) or True)  # type: ignore[func-returns-value]
+
+    assert found is not None
+    assert found.patch == for_the_task
+    (overrides,) = told
+    assert [each._replace(id=0) for each in sorted(overrides, key=lambda each: each.id)] == wanted
+    assert store.overrides_of("etl", "aggregate") == overrides
+    assert [each.mode for each in store.overrides(9) if each.ended_at is not None] == [Mode.ACT]
+    assert store.end_override(overrides[0].id, who="ada", why="over")
+    assert not store.end_override(overrides[0].id, who="ada", why="again")
+
+
+def test_an_attempt_that_is_switched_off_leaves_nothing(store: Store) -> None:
+    start = AttemptStart(TRY_1, DECLARED, DECLARED, "SparkSubmitOperator", NOON, max_tries=3)
+    assert store.start(start, goes_on=lambda overrides: False) is None
+    assert store.started_without_end(TRY_2, 3) is None
+    assert store.recent(9) == []
 
 
 def test_nothing_recorded_is_no_sign_of_a_lost_try(store: Store) -> None:

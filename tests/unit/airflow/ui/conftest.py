@@ -23,14 +23,15 @@ def browser(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi.testclient import TestClient
 
-    from airflow_autoremed.airflow.ui import app, guards, history
+    from airflow_autoremed.airflow.ui import app, guards, history, steering
 
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of the tests, long enough to sign with" * 2)
     manager = SimpleAuthManager()
     monkeypatch.setattr(airflow_app._AuthManagerState, "instance", manager)
     monkeypatch.setattr(base_auth_manager.RevokedToken, "is_revoked", lambda jti: False)
     monkeypatch.setattr(guards.DagModel, "get_team_name", lambda dag_id: None)
-    monkeypatch.setattr(app, "readable_dags", lambda user: DAGS)
+    for module in (app, steering):
+        monkeypatch.setattr(module, "readable_dags", lambda user: DAGS)
     history.store.cache_clear()
 
     def make(role: str | None, **headers: str) -> Any:

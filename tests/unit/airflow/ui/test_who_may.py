@@ -14,6 +14,7 @@ NAMES = {
     "dag_id": "nightly_sales",
     "task_id": "join_orders",
     "key": "k",
+    "number": "1",
     "name": "page.css",
     "run_id:path": "r",
 }
@@ -32,7 +33,7 @@ def _routes() -> list[tuple[str, str]]:
 
 
 def test_the_routes_are_walked() -> None:
-    assert len(_routes()) == 7
+    assert len(_routes()) == 12
     assert not [path for _, path in _routes() if "{" in path]
 
 
