@@ -204,12 +204,12 @@ class HistoryClient:
         return self._ask(lambda store: store.patch_state(key)) in OUT_OF_FORCE
 
     def patch_key(self, patch: Patch) -> str | None:
-        """The name of a patch for one task instance in the store."""
-        keys: list[str] = []
-        self._try(
-            lambda store: keys.append(store.patch_key(patch)), at_the_end=True
-        )  # a digest: nothing is asked
-        return keys[0] if keys else None
+        """The name of a patch for one task instance in the store. A digest: nothing is asked, and nothing shows whether
+        the store is up."""
+        try:
+            return self._opened().patch_key(patch)
+        except Exception:  # noqa: BLE001 - whoever asks the store says what is wrong with it
+            return None
 
     def remediated_outcomes(
         self, wanted: Sequence[OutcomesOf]
@@ -303,14 +303,7 @@ class HistoryClient:
         if not at_the_end and time.monotonic() < self._down_until:
             return False
         try:
-            if self._store is None:
-                from airflow_autoremed.history import Store
-
-                configured = settings()
-                self._store = Store(
-                    store_url(), deployment=configured.deployment, deadline_s=configured.store_deadline
-                )
-            work(self._store)
+            work(self._opened())
         except Exception as error:  # noqa: BLE001 - history is worth having, never worth a task
             if not self._warned:
                 warn("using the store", error)
@@ -319,6 +312,17 @@ class HistoryClient:
             return False
         self._warned, self._down_until = False, 0.0
         return True
+
+    def _opened(self) -> Store:
+        """The store of this process; it connects when it is first asked."""
+        if self._store is None:
+            from airflow_autoremed.history import Store
+
+            configured = settings()
+            self._store = Store(
+                store_url(), deployment=configured.deployment, deadline_s=configured.store_deadline
+            )
+        return self._store
 
 
 def _judge(what: str, record: TaskRecord) -> tuple[bool, str]:
