@@ -91,6 +91,8 @@ class Event:
     source: Source | None
     told: list[tuple[int, str]] = field(default_factory=list)
     """Number and text of the lines that say what happened: the first, then each exception down to the root."""
+    frames: list[str] = field(default_factory=list)
+    """Frames of its stack traces: those next to each exception, the first exceptions' alone where there are many."""
     more: list[str] = field(default_factory=list)
     """Further lines of its messages."""
     readings: list[Reading] = field(default_factory=list)
@@ -162,6 +164,7 @@ _MOST_ENDS = 64
 _MOST_TROUBLES = 192
 _MOST_WEAK = 64
 _MOST_TOLD = 16
+_MOST_FRAMES = 24
 _MOST_READINGS = 12
 _MOST_FINISHED = 4096
 _MOST_LINES = 3000
@@ -194,6 +197,8 @@ _UNCAUGHT = re.compile(
     r"|Failed to initialize Spark session|ncaught throwable from user code|terminated with (?:error|exception)"
     r"|Failed in \[|Task failed with exception|Exception in thread \"+(?:main|Driver|streaming-start)"
 )
+_AT_SHUTDOWN = re.compile(r"in thread \W{0,3}shutdown-hook|ShutdownHookManager: ")
+"""The program had ended, well or badly, when this was logged."""
 _VERDICT = re.compile(
     r"[Ff]inal (?:app )?status: ?(?:FAILED|KILLED|UNDEFINED)|User application exited|Cannot execute: "
     r"|Error code is: ?-?[1-9]|[Ee]xit(?:ed with)? ?(?:code|status|Code|Status)[:=]? ?\(?-?[1-9]|exitCode[:=] ?-?[1-9]"
@@ -396,6 +401,8 @@ class EventLog:
             if frames is not None:
                 state.framed, state.soft, before = True, 0, -1
                 event.framed = True
+                if len(event.frames) < _MOST_FRAMES:
+                    event.frames += _nearest(data, start, frames.end())
                 start = frames.end()
                 continue
             end = data.find(b"\n", start)
@@ -518,6 +525,8 @@ def _what(text: str, record: lines.Record | None) -> What | None:
     if record is None:
         return _of_bare(text)
     message, loud = record.message, record.level in lines.LOUD
+    if loud and "hutdown" in text and _AT_SHUTDOWN.search(text):
+        return What.WARNING
     if ("task" in message or "Loss" in message) and _TASK_LOST.search(message):
         return What.TASK_LOST
     if any(word in message for word in _OF_EXECUTORS) and _EXECUTOR_LOST.search(message):
@@ -568,6 +577,13 @@ def _is_of(above: lines.Record, text: str, trace: bool, data: bytes, start: int)
         return True
     following = data.find(b"\n", start) + 1
     return bool(following) and _FRAMES.match(data, following) is not None
+
+
+def _nearest(data: bytes, start: int, end: int) -> list[str]:
+    """The frames nearest to an exception: Java's first ones, which come below it, and Python's last."""
+    if data[start : start + 80].lstrip().startswith(b"File "):
+        return _decoded(data, max(start, end - 600), end).splitlines()[-4:]
+    return _decoded(data, start, min(end, start + 600)).splitlines()[:4]
 
 
 def _is_stranger(text: str) -> bool:

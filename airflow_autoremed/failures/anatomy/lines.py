@@ -12,7 +12,8 @@ LOUD = frozenset(("ERROR", "FATAL", "SEVERE", "CRITICAL"))
 WARNED = frozenset(("WARN", "WARNING"))
 
 _LEVEL = r"(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|SEVERE|CRITICAL)"
-_STAGES = re.compile(r"\[Stage \d{1,9}:[^\]\n]{0,300}\]")
+_STAGES = re.compile(r"\[Stage \d{1,9}:[^\]\n]{0,300}\]|(?:spark-sql(?: \([\w.]{1,60}\))?|scala|>>)> ")
+"""What a console has in front of a record: the bar of the stages, or the prompt of a shell."""
 _BEFORE = re.compile(
     r"(?:[\d\-:/.,+|\s]|T(?=\d)|Z(?!\w)){1,60}|\[[^\]\n]{0,120}\]|\{[^}\n]{0,120}\}|[\w.$-]{1,60}(?: -|\s?\|) "
 )

@@ -312,7 +312,7 @@ CLASSES: Rows = (
         "the memory of the JVM is used up",
         "java.lang.OutOfMemoryError org.apache.spark.sql.execution.OutOfMemorySparkException:broadcast_oom_or_timeout org.apache.spark.memory.SparkOutOfMemoryError java.lang.VirtualMachineError "
         "com.nvidia.spark.rapids.jni.GpuRetryOOM:executor_oom_overhead com.nvidia.spark.rapids.jni.GpuSplitAndRetryOOM:executor_oom_overhead "
-        "com.nvidia.spark.rapids.jni.CpuRetryOOM com.nvidia.spark.rapids.jni.CpuSplitAndRetryOOM",
+        "com.nvidia.spark.rapids.jni.CpuRetryOOM:executor_oom_overhead com.nvidia.spark.rapids.jni.CpuSplitAndRetryOOM:executor_oom_overhead",
     ),
     (
         "direct_memory_oom",

@@ -79,7 +79,7 @@ def _kind_of(event: Event) -> OnChain | None:
     from airflow_autoremed.failures.kinds.judging import judge  # its tables: only when no rule decides
 
     told = [text for _, text in event.told]
-    around = [*told[:1], *event.more]
+    around = [*told[:1], *event.frames, *event.more]
     if event.source is Source.EXECUTOR_LOG:
         around.append("Executor: ")
     for number, text in reversed(event.told):

@@ -87,3 +87,29 @@ def test_an_error_that_a_healthy_application_logs_stops_nothing():
         "java.nio.file.NoSuchFileException: /tmp/spark-0b7c\n\tat org.apache.spark.util.Utils.x(Utils.scala:1)\n"
     )
     assert found.restartable is Restartable.AS_IS
+
+
+def test_an_error_at_shutdown_is_no_failure_also_behind_the_prompt_of_a_shell():
+    found = verdict(
+        "spark-sql> 24/05/01 10:00:00 ERROR Utils: Uncaught exception in thread shutdown-hook-0\n"
+        "java.lang.IllegalStateException: Shutdown in progress, cannot cancel\n"
+        "\tat com.acme.Files.delete(Files.java:106)\n"
+    )
+    assert found.category == "unknown"
+
+
+def test_the_frames_of_an_error_tell_whose_it_is():
+    found = verdict(
+        "24/05/01 10:00:00 ERROR Client: pushing block 7 failed\n"
+        "java.io.IOException: Connection from /10.0.0.5:43893 closed\n"
+        "\tat org.apache.celeborn.common.network.client.Handler.inactive(Handler.java:241)\n"
+    )
+    assert (found.category, found.restartable) == ("shuffle_fetch_failure", Restartable.AS_IS)
+
+
+def test_an_abort_alone_stops_nothing():
+    found = verdict(
+        "24/05/01 10:00:00 ERROR TaskSchedulerImpl: Lost executor 1 on h: Command exited with code 134\n"
+        "24/05/01 10:00:09 ERROR TaskSetManager: Task 0 in stage 0.0 failed 4 times; aborting job\n"
+    )
+    assert found.restartable is Restartable.AS_IS

@@ -267,6 +267,19 @@ def test_an_expired_token_is_no_missing_right_and_a_rate_no_quota():
     assert judge("com.acme.QuotaExceededException: 60 requests per minute").restartable is Restartable.AS_IS
 
 
+def test_the_name_of_an_error_says_more_than_the_status_400():
+    kind = judge(
+        "acme.AccessDeniedException: Access is not allowed. (Service: Lake, Status Code: 400, Request ID: 0)"
+    )
+    assert kind.category == "auth_permission"
+
+
+def test_a_file_that_ends_too_early_is_no_broken_connection():
+    kind = judge("java.io.EOFException: Attempted to seek or read past the end of the file")
+    assert (kind.category, kind.restartable) == ("bad_data", Restartable.AS_IS)
+    assert judge("java.io.EOFException").category == "network_timeout"
+
+
 def test_an_exit_of_the_driver_is_the_drivers():
     assert judge("AM Container for appattempt_1 exited with exitCode: -104").category == "driver_oom_overhead"
 
