@@ -1,86 +1,194 @@
-"""Taking secrets out of text before it is stored or shown."""
+"""Taking secrets out of text before it is cut, stored or shown.
+
+The text may be a job's, so every pattern takes linear time: each begins with a literal that the search can look for, and
+what may stand before or after is bounded. They work on bytes, of which a copy in small letters costs next to nothing.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 MASK = "***"
+_MASK = b"***"
 
-_NAMES = (
-    r"(?:account\.key\.[\w.-]{1,120}|pass(?:word|wd|phrase)?|pwd|secret(?:[._-]?(?:access)?[._-]?key)?|(?:api|access|account|private|encryption|signing)"
-    r"[._-]?key|access[._-]?token|auth[._-]?token|refresh[._-]?token|session[._-]?token|security[._-]?token|"
-    r"id[._-]?token|token|credentials?|client[._-]?secret|sas|sig|signature)"
-)
-_HINTS = (  # noqa: SIM905 - a list literal would be thirty lines
-    "pass pwd secret key token cred sig sas bearer basic author eyj dapi dkea akia asia aroa aida agpa anpa "
-    "ghp_ gho_ ghs_ github_pat_ glpat xox sk- ya29 aiza jdbc:oracle"
+_HINTS = (
+    b"pass pwd secret key token cred sas sig auth bearer basic cookie eyj dapi dkea akia asia aroa aida agpa anpa ghp_ "
+    b"gho_ ghs_ ghu_ ghr_ github_pat_ glpat xox sk- sk_live_ rk_live_ sg. hvs. hvb. pypi- npm_ dop_v1_ ya29. aiza "
+    b"jdbc:oracle mysql mariadb"
 ).split()
 """In small letters; whatever the rules match has one of these, or is the password of a URL."""
+
+_SECRET_KEY = re.compile(
+    r"pass(?!ive|ed|through)|pwd|secret|token|credential|cred\b|key\b|key[._]|apikey|(?:^|[._-])(?:sas|auth|sig|signature)\b|"
+    r"^spark\.(?:executorenv|yarn\.appmasterenv|driverenv|kubernetes\.driverenv|mesos\.driverenv)\.",
+    re.IGNORECASE,
+)
+
+
+def is_secret(key: str) -> bool:
+    """Whether a setting of that name may hold a secret. What is put into a process's environment may."""
+    return _SECRET_KEY.search(key[:1000]) is not None
 
 
 def mask_secrets(text: str) -> str:
     """``text`` with passwords, keys, tokens and signatures replaced by ``***``; the names before them stay."""
-    # The configuration of every try that succeeds passes here, and few values have a hint.
-    small = text.lower()
-    if not any(hint in small for hint in _HINTS) and not ("://" in small and "@" in small):
+    # The configuration of every attempt that succeeds passes here, and few values have a hint.
+    raw = text.encode("utf-8", "surrogatepass")
+    small = raw.lower()
+    url = b"://" in small and b"@" in small
+    lines = raw.count(b"\n", 0, 10_000) > 1  # which may be those of a key
+    if not (url or lines or b"%3a%2f%2f" in small or any(hint in small for hint in _HINTS)):
         return text
-    for pattern, replacement in _rules():
-        text = pattern.sub(replacement, text)
-    return text
+    for rule in _rules():
+        raw = rule(raw)
+    return raw.decode("utf-8", "surrogatepass")
+
+
+_Rule = Callable[[bytes], bytes]
+
+_STRONG = (
+    rb"(?:pass(?:word|wd|phrase|code)?|pwd|secret(?:[._-]?(?:access)?[._-]?key)?|"
+    rb"(?:api|access|account|private|encryption|signing|shared|storage)[._-]?key|"
+    rb"(?:access|auth|refresh|session|security|id|api|private|vault)[._-]?token|client[._-]?secret)"
+)
+"""Names whose value is a secret wherever one follows."""
+_WEAK = rb"(?:account\.key\.[\w.-]{1,120}(?![\w.-])|credentials?|token|(?<![a-z])(?:sas|sig|signature|auth))"
+"""Names that are words of other things, too: their value is one where it is assigned, or looks random."""
+_NAME = rb"(?:(?P<strong>" + _STRONG + rb")|(?P<weak>" + _WEAK + rb"))(?:[._-]?\d{1,3})?"
+_QUOTE = rb"\\{0,3}[\"']"
+_ENDS_NAME = rb"(?P<close>" + _QUOTE + rb")?"
+_NAME_OF_VALUE = rb"(?:" + _QUOTE + rb")?(?:[,;]?\s{1,20}|,)[\"'\\]{0,3}value[\"'\\]{0,3}\s{0,3}[=:]\s{0,3}"
+"""Between the name and the value of ``name: DB_PASSWORD, value: x``."""
+_BETWEEN = (
+    rb"(?:(?P<named>"
+    + _NAME_OF_VALUE
+    + rb")|(?P<xml></name>\s{0,20}<value>|>(?=[^<\n]{1,512}</))|"
+    + _ENDS_NAME
+    + rb"\s{0,3}(?:(?P<assign>=(?!=)|\xef\xbc\x9d|%3d|->)|(?P<colon>:(?!:))|(?P<comma>,))\s{0,3}|"
+    rb"(?P<blank>[ \t]{1,20}(?:is[ \t])?))"
+)
+_PLAIN = (
+    rb"(?:[^\s\"'&;,)}\]<>]|[&;,)}\]](?![\s\"'&;,)}\]<>]|[\w.-]{1,60}[\"']?[ ]?(?:[=:]|->)|\Z)|\\(?=[^\"']))"
+)
+"""A character of a value without quotes. Punctuation belongs to it unless a next name follows, or nothing."""
+_VALUE = (
+    rb"(?:(?P<q>" + _QUOTE + rb")(?P<quoted>(?:(?!(?P=q))[^\n])*)(?P<e>(?P=q))?|"
+    rb"(?P<braced>\{[^}\n\"']{1,256}\}(?=[;\s]|\Z))|(?P<plain>" + _PLAIN + rb"+))"
+)
+_NAMED = re.compile(_NAME + _BETWEEN)
+"""Searched for in the text in small letters."""
+_VALUE_AT = re.compile(_VALUE)
+_RANDOM = re.compile(
+    rb"(?=[^\d\s]{0,300}\d)(?=[\d+/.=~_-]{0,300}[A-Za-z])[\w+/.=~-]{12,4096}(?=[\s\"',;)}\]]|\Z)"
+)
+_DIGIT_IN_WORD = re.compile(rb"\S{0,100}\d")
+_SETTING_IN_BRACKETS = re.compile(rb"\((?P<name>[\w.-]{0,199})\Z")
+_QUOTE_AT = re.compile(_QUOTE)
+_NOT_SECRET = re.compile(
+    rb"(?:\*\*\*|true\b|false\b|none\b|null\b|simple\b|kerberos\b|token\b|\$\{|\{\{|[\[(<]redacted)",
+    re.IGNORECASE,
+)
+
+
+def _assigned(raw: bytes) -> bytes:
+    """Names of secrets with a value: ``password=x``, ``'secret.key', 'x'``, ``sfPassword -> x``, ``<password>x<``."""
+    small = raw.lower()
+    pieces: list[bytes] = []
+    done = at = 0
+    while (found := _NAMED.search(small, at)) is not None:
+        # Whatever stands there, it is looked for names again if it is no value.
+        at = found.end("strong") if found["strong"] else found.end("weak")
+        quote = _QUOTE_AT.match(raw, found.end())
+        if _NOT_SECRET.match(raw, quote.end() if quote else found.end()) or not _has_value(raw, small, found):
+            continue
+        value = _VALUE_AT.match(raw, found.end())
+        if value is None:
+            continue
+        begin, end = value.span("quoted" if quote else "braced" if value["braced"] else "plain")
+        if begin < end:
+            pieces += [raw[done:begin], _MASK]
+            done = at = end
+    return b"".join([*pieces, raw[done:]])
+
+
+def _has_value(raw: bytes, small: bytes, found: re.Match[bytes]) -> bool:
+    """Whether what follows the name is its value, as far as the form tells. Looks no further than a few hundred bytes."""
+    after = found.end()
+    if found["assign"] or found["named"] or found["xml"]:
+        return True
+    if found["colon"]:
+        return bool(found["strong"] or _QUOTE_AT.match(raw, after)) or _RANDOM.match(raw, after) is not None
+    if found["comma"]:  # a tuple: both quoted, or in brackets with the name of a setting
+        if found["close"]:
+            return _QUOTE_AT.match(raw, after) is not None
+        start = found.start()
+        name = _SETTING_IN_BRACKETS.search(small, max(0, start - 200), start)
+        return name is not None and (b"." in name["name"] or _RANDOM.match(raw, after) is not None)
+    if found["blank"].rstrip().endswith(b"is"):
+        return bool(found["strong"]) and _DIGIT_IN_WORD.match(raw, after) is not None
+    return small[found.start() - 1 : found.start()] in (b".", b"-", b"_", b" ") and (
+        _RANDOM.match(raw, after) is not None
+    )
+
+
+_PEM_LINE = rb"(?:[A-Za-z0-9+/=]{16,128}(?!\S)|[A-Za-z0-9+/=]{1,76}(?=\r?(?:\n|\Z)))"
 
 
 @lru_cache(maxsize=1)
-def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Patterns and what takes the place of what they match; compiled when a text is met that may hold a secret."""
-    return (
+def _rules() -> tuple[_Rule, ...]:
+    """What is done to a text, in this order; compiled when a text is met that may hold a secret."""
+    plain: list[tuple[bytes, bytes | Callable[[re.Match[bytes]], bytes]]] = [
+        # A key, in one line with \n written out, or over several lines, as far as they are nothing but base64.
         (
-            re.compile(
-                r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
-                re.DOTALL,
-            ),
-            MASK,
+            rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[^\n\"']*(?:\n[ \t>|]{0,8}" + _PEM_LINE + rb"\r?)*"
+            rb"(?:\n[ \t>|]{0,8}-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)?",
+            _MASK,
         ),
-        (re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{16}\b"), MASK),
-        (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), MASK),
+        # Its rest, where the beginning was cut off: lines of base64 as only such keys have them.
         (
-            re.compile(
-                r"\b(?:dapi|dkea|ghp_|gho_|ghs_|github_pat_|glpat-|xox[abprs]-|sk-)[A-Za-z0-9_-]{16,}"
-            ),
-            MASK,
+            rb"(?<![^\n])(?:[A-Za-z0-9+/]{64}\r?\n){2,}(?:[A-Za-z0-9+/]{1,63}={0,2}\r?(?:\n|\Z))?"
+            rb"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)?",
+            _MASK + b"\n",
         ),
-        (re.compile(r"\b(?:ya29\.|AIza)[A-Za-z0-9_-]{16,}"), MASK),
+        (rb"(?<![^\n])[A-Za-z0-9+/=]{16,80}\r?\n(?=-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)", _MASK + b"\n"),
         (
-            re.compile(
-                r"(?i)\b(authorization\s*[:=]\s*[\"']?(?:bearer|basic|negotiate|digest|token)\s+)[^\s\"',;]+"
-            ),
-            r"\1" + MASK,
+            rb"\b(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{16}\b(?:([\s,;:|/]{1,4})[A-Za-z0-9/+]{30,50}(?![A-Za-z0-9/+]))?",
+            lambda found: _MASK + ((found[1] + _MASK) if found[1] else b""),
         ),
-        (re.compile(r"(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9+/._~=-]{16,}"), r"\1" + MASK),
-        (re.compile(r"(://[^\s/:@'\"]{0,128}:)[^\s/@'\"]{1,256}(@)"), r"\1" + MASK + r"\2"),
-        (re.compile(r"(?i)(jdbc:oracle:thin:[^\s/@'\"]{1,128}/)[^\s@'\"]{1,256}(@)"), r"\1" + MASK + r"\2"),
+        (rb"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", _MASK),
         (
-            re.compile(
-                r"(?i)(\b[\w.-]{0,80}"
-                + _NAMES
-                + r"[\"']?\s{0,3}(?:=|:(?!:))\s{0,3})([\"'])(?:(?!\2)[^\n]){1,4096}\2"
-            ),
-            r"\1\2" + MASK + r"\2",
+            rb"\b(?:dapi|dkea|gh[opsur]_|github_pat_|glpat-|xox[abeoprs]-|sk-|[sr]k_live_|hv[bs]\.|pypi-|npm_|dop_v1_|"
+            rb"ya29\.|AIza)[A-Za-z0-9_-]{16,}",
+            _MASK,
         ),
+        (rb"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", _MASK),
         (
-            re.compile(
-                r"(?i)((?:\b|[?&;_.-])[\w.-]{0,80}"
-                + _NAMES
-                + r"[\"']?\s{0,3}=\s{0,3})(?![\"'\s*])[^\s\"'&;,)}\]]{1,4096}"
-            ),
-            r"\1" + MASK,
+            rb"(?i)(\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|negotiate|digest|token|apikey)\s{1,3})?)"
+            rb"(?!\*\*\*|true\b|false\b)[^\s\"',;]+",
+            rb"\1" + _MASK,
         ),
+        (rb"(?i)(\b(?:set-)?cookie:\s{0,3})[^\n\"']+", rb"\1" + _MASK),
+        (rb"(?i)(\b(?:bearer|basic)\s{1,3})[A-Za-z0-9+/._~=-]{16,}", rb"\1" + _MASK),
         (
-            re.compile(
-                r"(?i)(\b(?:[\w.-]{0,80}[._-])?(?:pass(?:word|wd|phrase)?|secret(?:[._-]?(?:access)?[._-]?key)?|(?:api|access|account)[._-]?key|"
-                r"(?:access|auth|refresh|session|security)[._-]?token|client[._-]?secret)[\"']?:\s{0,3})(?![\"'\s*])[^\s\"'&;,)}\]]{1,4096}"
-            ),
-            r"\1" + MASK,
+            rb"(://[^\s/:@'\"<>]{0,128}:)(?!\d{1,5}(?:[/?#,\s\"']|\Z))[^\s'\"<>]{1,256}(@)",
+            rb"\1" + _MASK + rb"\2",
         ),
-        (re.compile(r"(?i)(--(?:password|passwd|token|secret|api-key)[ =])[^\s]{1,4096}"), r"\1" + MASK),
-    )
+        # Cut off before its end.
+        (rb"(://[^\s/:@'\"<>]{1,128}:)(?!\d{1,5}\Z|\*\*\*)[^\s'\"<>/@]{1,256}\Z", rb"\1" + _MASK),
+        (rb"(https?://)[\w-]{20,255}(?=@)", rb"\1" + _MASK),
+        (rb"(?i)(%3a%2f%2f[^\s%]{0,128}%3a)[^\s]{1,256}?(%40)", rb"\1" + _MASK + rb"\2"),
+        (rb"(?i)(jdbc:oracle:thin:[^\s/@'\"]{1,128}/)[^\s@'\"]{1,256}(@)", rb"\1" + _MASK + rb"\2"),
+        (rb"(?i)(--(?:password|passwd|token|secret|api-key)[ =])(?!\*\*\*)[^\s]+", rb"\1" + _MASK),
+        (
+            rb"(\b(?:mysql|mariadb)[\w-]{0,10}\s[^\n|;]{0,200}?\s-p)(?!\*\*\*)[^\s-][^\s]*",
+            rb"\1" + _MASK,
+        ),
+    ]
+    compiled = [(re.compile(pattern), by) for pattern, by in plain]
+
+    def rule(pattern: re.Pattern[bytes], by: bytes | Callable[[re.Match[bytes]], bytes]) -> _Rule:
+        return lambda raw: pattern.sub(by, raw)
+
+    return (*(rule(pattern, by) for pattern, by in compiled), _assigned)

@@ -106,7 +106,7 @@ def error_template(texts: Iterable[str | Iterable[str]]) -> Template | None:
     if len(text) == LONGEST_TEMPLATE and cut > 0 and ">" not in text[cut:]:
         text = text[:cut]
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
-    return Template(digest, text, mask_secrets(line.strip()[:LONGEST_LINE])[:LONGEST_TEMPLATE])
+    return Template(digest, text, mask_secrets(line.strip()[: 2 * LONGEST_LINE])[:LONGEST_TEMPLATE])
 
 
 def _pieces(line: str) -> list[str]:

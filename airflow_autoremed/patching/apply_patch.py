@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_autoremed.errors import PatchRejectedError
 from airflow_autoremed.patching.patch_json import check_scope, checked_operations, shown
-from airflow_autoremed.spark.keys import PATCHABLE
+from airflow_autoremed.spark.keys import PATCHABLE, carried, restored
 from airflow_autoremed.spark.limits import violations
 from airflow_autoremed.types import ANY, ANY_MAP_INDEX, AttemptId, Conf, Limits, Patch
 
@@ -49,8 +49,16 @@ def result_of(patch: Patch, declared: Conf) -> dict[str, str]:
     :raises PatchRejectedError: when it changes what no patch may change, or no longer fits what the author declares.
     """
     operations = checked_operations(patch.operations)
-    _check_keys(operations, declared)
-    return _applied(operations, declared)
+    known = carried(declared)
+    _check_keys(operations, known)
+    changed = _applied(operations, known)
+    try:
+        return {
+            **declared,
+            **restored({key: value for key, value in changed.items() if known.get(key) != value}, declared),
+        }
+    except ValueError as error:
+        raise PatchRejectedError(str(error)) from None
 
 
 def _check_meant_for(patch: Patch, attempt: AttemptId, again: bool, fingerprint: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_autoremed.spark.keys import carried
 from airflow_autoremed.types import Conf, Patch, Scope
 
 _NOT_SET = "(not set)"
@@ -20,15 +21,16 @@ def diff(declared: Conf, target: Conf) -> tuple[Mapping[str, Any], ...]:
 
     Whatever the author declared is tested before it is changed, so that the patch no longer applies once the
     author has changed it. A key that *target* lacks is removed; :func:`airflow_autoremed.patching.apply` refuses
-    such a patch, because nothing a playbook does needs it.
+    such a patch, because nothing a playbook does needs it. Of JVM options only sized flags are carried.
     """
-    return tuple(_operations(declared, target))
+    return tuple(_operations(declared, target, carried(declared), carried(target)))
 
 
 def describe(declared: Conf, target: Conf) -> list[str]:
     """One line for each difference, such as ``spark.executor.memory: 600m -> 1624m``."""
+    before, after = carried(declared), carried(target)
     return [
-        f"{key}: {declared.get(key, _NOT_SET)} -> {target.get(key, _NOT_SET)}"
+        f"{key}: {before.get(key, _NOT_SET)} -> {after.get(key, _NOT_SET)}"
         for key in _changed(declared, target)
     ]
 
@@ -37,15 +39,15 @@ def _changed(declared: Conf, target: Conf) -> list[str]:
     return sorted(key for key in {*declared, *target} if declared.get(key) != target.get(key))
 
 
-def _operations(declared: Conf, target: Conf) -> Iterator[Mapping[str, Any]]:
+def _operations(declared: Conf, target: Conf, before: Conf, after: Conf) -> Iterator[Mapping[str, Any]]:
     for key in _changed(declared, target):
         path = _pointer(key)
         if key not in declared:
-            yield {"op": "add", "path": path, "value": target[key]}
+            yield {"op": "add", "path": path, "value": after[key]}
             continue
-        yield {"op": "test", "path": path, "value": declared[key]}
+        yield {"op": "test", "path": path, "value": before[key]}
         if key in target:
-            yield {"op": "replace", "path": path, "value": target[key]}
+            yield {"op": "replace", "path": path, "value": after[key]}
         else:
             yield {"op": "remove", "path": path}
 

@@ -13,10 +13,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from airflow_autoremed.remediation.gates import Passage, passed, patch_for
+from airflow_autoremed.spark.keys import carried
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
     Advice,
+    Changes,
     Classification,
     Decision,
     FailedAttempt,
@@ -100,7 +102,7 @@ def _advised(
         return replace(_stop(failed, classification, reason), decided_by="model")
 
     advice = _recommend(failed, classification, limits, insight)
-    reason = Reason(what, advice.advice, advice.changes, advice.notes, advice.shortage, advice.odds)
+    reason = Reason(what, advice.advice, _fit_to_show(advice), advice.notes, advice.shortage, advice.odds)
     if advice.conf is None:
         return replace(_stop(failed, classification, reason), decided_by=advice.decided_by)
     if dict(advice.conf) == dict(failed.effective):
@@ -113,6 +115,13 @@ def _advised(
         patch=patch_for(failed, advice.conf),
         decided_by=advice.decided_by,
     )
+
+
+def _fit_to_show(advice: Recommendation) -> Changes:
+    """The changes without JVM options that are none of our business."""
+    before = carried({key: old for key, (old, _) in advice.changes.items() if old is not None})
+    after = carried({key: new for key, (_, new) in advice.changes.items()})
+    return {key: (before.get(key), after[key]) for key in advice.changes}
 
 
 def _unchanged(failed: FailedAttempt, classification: Classification, reason: Reason) -> Decision:

@@ -18,12 +18,13 @@ from typing import Any
 from airflow_autoremed.errors import EventLogError
 from airflow_autoremed.spark.event_log_files import EventLog, Lines
 from airflow_autoremed.spark.event_log_tallies import Containers, Peaks, Skew
-from airflow_autoremed.spark.keys import PATCHABLE, SIZED_FLAGS
+from airflow_autoremed.spark.keys import PATCHABLE, sized_flags
 from airflow_autoremed.types import RunMetrics
 
 __all__ = ["EventLog", "RunReader", "kept_value", "read_event_log"]
 
-_MAX_REASON = 2000
+_MAX_REASON = 4000
+"""Characters of a reason: more than are stored, because secrets are masked in it before it is cut."""
 MAX_PARSED = 8 * 1024**2
 """Bytes of an event that is parsed: parsed, it takes up to thirty times its size. The events whose content counts are a
 few KiB; the plan of a query is larger, and is not parsed."""
@@ -366,7 +367,7 @@ def _event_name(line: bytes) -> str | None:
 def kept_value(key: str, value: str) -> str:
     """What is kept of a setting; empty: nothing. Of JVM options the sizes: others are many, and may hold secrets."""
     if key in PATCHABLE and PATCHABLE[key].kind == "jvm_flags":
-        value = " ".join(word for word in value.split() if word.startswith(SIZED_FLAGS))
+        value = " ".join(sized_flags(value))
     elif key not in PATCHABLE and key not in _KEPT_KEYS:
         return ""
     return _clip(value, _MAX_VALUE)

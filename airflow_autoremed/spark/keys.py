@@ -2,16 +2,19 @@
 
 Defaults and units are those of Spark's configuration page (4.1). What is not listed here cannot be patched,
 whatever a stored patch says: above all nothing that runs code, loads files or opens a door. Of the JVM options
-only sized flags that we build ourselves may differ (:func:`jvm_flags_only_differ_in_sizes`).
+only sized flags that we build ourselves may differ (:func:`jvm_flags_only_differ_in_sizes`), and only they are ever
+written down (:func:`carried`): the others may hold passwords.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from airflow_autoremed.spark.sizes import GIB, KIB, MIB, format_bytes, parse_bytes, parse_seconds
+from airflow_autoremed.types import Conf
 
 Kind = Literal["memory", "count", "duration", "ratio", "flag", "jvm_flags"]
 
@@ -127,6 +130,8 @@ SIZED_FLAGS = ("-Xss", "-XX:MaxMetaspaceSize=", "-XX:MaxDirectMemorySize=")
 """The only JVM options that remediation writes."""
 
 _SIZED_FLAG = rf"(?:{'|'.join(map(re.escape, SIZED_FLAGS))})[0-9]{{1,7}}[kKmMgG]"
+_CARRIED_FLAG = rf"(?:{'|'.join(map(re.escape, SIZED_FLAGS))})[0-9]{{1,12}}[kKmMgGtT]?"
+_OTHERS = "others:"
 _LARGEST_FLAG = 16 * GIB
 
 
@@ -147,6 +152,59 @@ def with_jvm_flag(options: str, flag: str, size: int) -> str:
         raise ValueError(f"{flag!r} is not one of {', '.join(SIZED_FLAGS)}")
     kept = [word for word in options.split() if not word.startswith(flag)]
     return " ".join([*kept, f"{flag}{format_bytes(size)}"])
+
+
+def sized_flags(options: str) -> list[str]:
+    """The words of *options* that are sized flags."""
+    return [word for word in options.split() if re.fullmatch(_CARRIED_FLAG, word)]
+
+
+def carried(conf: Conf) -> dict[str, str]:
+    """*conf* as it may leave the attempt, for a log, a store or the next attempt: of JVM options the sized flags, and a
+    mark that changes when the others do.
+
+    The mark is short on purpose: it tells a change, and does not tell a guessed password from ten thousand others.
+    """
+    return {key: _carried(value) if _is_jvm_flags(key) else value for key, value in conf.items()}
+
+
+def _carried(options: str) -> str:
+    sized, others = sized_flags(options), _others(options)
+    if others:
+        sized.append(_OTHERS + hashlib.sha256("\0".join(others).encode("utf-8", "replace")).hexdigest()[:4])
+    return " ".join(sized)
+
+
+def restored(values: Conf, declared: Conf) -> dict[str, str]:
+    """*values* that were :func:`carried`, as the task can run with them: with the other JVM options of *declared*.
+
+    :raises ValueError: when *declared* has other ones by now, or *values* hold anything but sized flags.
+    """
+    return {
+        key: _restored(value, declared.get(key, "")) if _is_jvm_flags(key) else value
+        for key, value in values.items()
+    }
+
+
+def _restored(value: str, declared: str) -> str:
+    if value == _carried(declared):
+        return declared
+    marks = [word for word in value.split() if word.startswith(_OTHERS)]
+    sized = sized_flags(value)
+    if len(marks) + len(sized) != len(value.split()):
+        raise ValueError("it changes JVM options that no patch may change")
+    others = _others(declared)
+    if marks != _carried(" ".join(others)).split():
+        raise ValueError("the task declares other JVM options by now")
+    return " ".join([*others, *sized])
+
+
+def _others(options: str) -> list[str]:
+    return [word for word in options.split() if not re.fullmatch(_CARRIED_FLAG, word)]
+
+
+def _is_jvm_flags(key: str) -> bool:
+    return key in PATCHABLE and PATCHABLE[key].kind == "jvm_flags"
 
 
 def jvm_flags_only_differ_in_sizes(declared: str, patched: str) -> bool:

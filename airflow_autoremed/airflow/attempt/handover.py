@@ -8,6 +8,7 @@ is checked again before use (:func:`airflow_autoremed.patching.apply`).
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from airflow_autoremed.types import AttemptId, Conf, Decision, Mode, PastAttempt
 KEY = "autoremed"
 _SCHEMA = 1
 _MOST_ATTEMPTS = 20
+_LONGEST_VALUE = 2000
+"""Characters of a setting, or of a name."""
 MOST_BYTES = 48 * 1024
 """Airflow warns of values above 64 KB."""
 
@@ -62,10 +65,17 @@ def make(
 
 
 def resource_settings(conf: Conf) -> dict[str, str]:
-    """The part of *conf* that remediation may ever touch: small, and free of credentials."""
+    """The part of *conf* that remediation may ever touch."""
     from airflow_autoremed.spark.keys import PATCHABLE
 
     return {key: value for key, value in conf.items() if key in PATCHABLE}
+
+
+def carried_settings(conf: Conf) -> dict[str, str]:
+    """:func:`resource_settings` as they may be written down: small, and free of credentials."""
+    from airflow_autoremed.spark.keys import carried
+
+    return carried(resource_settings(conf))
 
 
 def write(state_store: Any, handover: Handover) -> None:
@@ -128,10 +138,10 @@ def _parse(found: Any) -> Handover | None:
         return None
     attempts = tuple(
         PastAttempt(
-            conf={str(key): str(value) for key, value in past["conf"].items()},
-            category=past["category"],
+            conf=_settings(past["conf"]),
+            category=str(past["category"])[:_LONGEST_VALUE],
             succeeded=False,
-            duration_s=past["duration_s"],
+            duration_s=_duration(past["duration_s"]),
             try_number=int(past["try_number"]),
             remediated=bool(past["remediated"]),
             patch_ignored=past.get("patch_ignored") is True,
@@ -149,6 +159,16 @@ def _parse(found: Any) -> Handover | None:
         None if made_at is None else float(made_at),
         note if isinstance(note, Mapping) else {},
     )
+
+
+def _settings(conf: Any) -> dict[str, str]:
+    """Of whatever the store holds, what may have been written into it."""
+    return resource_settings({str(key): str(value)[:_LONGEST_VALUE] for key, value in conf.items()})
+
+
+def _duration(value: Any) -> float | None:
+    seconds = None if value is None else float(value)
+    return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _patch_json(patch: Patch) -> Mapping[str, Any]:

@@ -375,13 +375,16 @@ def _masked(decision: Decision) -> Decision:
 
 
 def _masked_conf(conf: Conf) -> dict[str, str]:
-    resources = handovers.resource_settings(conf)
-    return {key: value if key in resources else _mask_value(key, value) for key, value in conf.items()}
+    resources = handovers.carried_settings(conf)
+    return {
+        key: resources[key] if key in resources else _mask_value(key, value) for key, value in conf.items()
+    }
 
 
 def _mask_value(key: str, value: str) -> str:
-    words = ("password", "secret", "token", "credential", "key", "passphrase")
-    return "***" if any(word in key.lower() for word in words) else mask(value)
+    from airflow_autoremed.redaction import is_secret
+
+    return "***" if is_secret(key) else mask(value)
 
 
 def mask(value: Any) -> str:

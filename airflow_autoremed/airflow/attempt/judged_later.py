@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from airflow_autoremed.airflow.attempt import task_log
-from airflow_autoremed.airflow.attempt.handover import Handover, resource_settings
+from airflow_autoremed.airflow.attempt.handover import Handover, carried_settings, resource_settings
 from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 from airflow_autoremed.airflow.attempt.running import RunningAttempt
 from airflow_autoremed.airflow.guard import warn
@@ -55,7 +55,7 @@ def lost(running: RunningAttempt, started: AttemptStart, retries_left: int) -> D
     """
     attempt = running.attempt.previous()
     cause, failure_seen = _from_its_log(running, attempt)
-    effective = {**running.baseline, **resource_settings(started.effective)}
+    effective = _ran_with(running, started.effective)
     failed = FailedAttempt(
         attempt,
         running.baseline,
@@ -91,8 +91,7 @@ def late_log(running: RunningAttempt, left: Handover, retries_left: int) -> Deci
     if cause.category == UNKNOWN:
         return None
     attempt = running.attempt.previous()
-    conf = left.attempts[-1].conf if left.attempts else {}
-    effective = {**running.baseline, **conf}
+    effective = _ran_with(running, left.attempts[-1].conf if left.attempts else {})
     failed = FailedAttempt(
         attempt,
         running.baseline,
@@ -140,9 +139,21 @@ def _decided(running: RunningAttempt, failed: FailedAttempt, cause: Classificati
     return pipeline.decide(failed, cause, running.limits, passage(running))
 
 
+def _ran_with(running: RunningAttempt, written_down: Conf) -> dict[str, str]:
+    """What an attempt ran with that is known from what was written down about it."""
+    from airflow_autoremed.spark.keys import restored
+
+    settings = resource_settings(written_down)
+    try:
+        return {**running.baseline, **restored(settings, running.baseline)}
+    except ValueError:  # the author changed the JVM options since
+        kept = {key: value for key, value in settings.items() if not key.endswith("extraJavaOptions")}
+        return {**running.baseline, **kept}
+
+
 def _past(attempt: AttemptId, effective: Conf, decision: Decision) -> PastAttempt:
     return PastAttempt(
-        resource_settings(effective),
+        carried_settings(effective),
         decision.classification.category,
         succeeded=False,
         try_number=attempt.try_number,

@@ -249,7 +249,7 @@ def _left_behind(running: RunningAttempt, decision: Decision) -> Handover:
     """What the next attempt is told."""
     mode = running.mode_of(decision.classification.category)
     this = PastAttempt(
-        handovers.resource_settings(running.effective),
+        handovers.carried_settings(running.effective),
         decision.classification.category,
         succeeded=False,
         duration_s=round(running.duration_s, 1),

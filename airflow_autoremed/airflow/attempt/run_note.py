@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from airflow_autoremed.airflow.attempt.handover import resource_settings
+from airflow_autoremed.airflow.attempt.handover import carried_settings, resource_settings
 from airflow_autoremed.airflow.attempt.running import RunningAttempt
 
 KEY = "autoremed_run"
@@ -34,8 +34,8 @@ def write(context: Mapping[str, Any], running: RunningAttempt) -> None:
         return
     changes = {
         key: value
-        for key, value in resource_settings(running.effective).items()
-        if running.baseline.get(key) != value
+        for key, value in carried_settings(running.effective).items()
+        if running.baseline.get(key) != running.effective[key]
     }
     note = {
         "try": running.attempt.try_number,
@@ -61,8 +61,14 @@ def read(context: Mapping[str, Any], running: RunningAttempt) -> RunNote | None:
     if not isinstance(changes, Mapping) or not isinstance(platform, Mapping):
         return None
     texts = {str(name): str(value) for name, value in changes.items()}
+    from airflow_autoremed.spark.keys import restored
+
+    try:
+        changes = restored(resource_settings(texts), running.baseline)
+    except ValueError:
+        return None
     return RunNote(
-        resource_settings(texts),
+        changes,
         key if isinstance(key, str) else None,
         found.get("promoted") is True,
         platform,

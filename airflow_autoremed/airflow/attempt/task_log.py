@@ -53,9 +53,10 @@ def override(running: RunningAttempt) -> None:
 def patch_applied(attempt: AttemptId, origin: str, category: str, running: RunningAttempt) -> None:
     """The try runs with a patch: that of an earlier try, or the one that was promoted."""
     log.info("[autoremed] Attempt %d runs with the patch %s (%s):", attempt.try_number, origin, category)
-    for key, value in sorted(running.effective.items()):
-        if running.baseline.get(key) != value:
-            log.info("[autoremed]   %s: %s -> %s", key, running.baseline.get(key, "(not set)"), value)
+    from airflow_autoremed.patching.config_diff import describe
+
+    for line in describe(running.baseline, running.effective):
+        log.info("[autoremed]   %s", line)
 
 
 def floor_applied(why: str) -> None:
@@ -91,9 +92,11 @@ def reconnected(attempt: AttemptId) -> None:
 
 def patch_ignored(attempt: AttemptId, ignored: Mapping[str, tuple[str, str | None]]) -> None:
     """The operator submitted something else than what the patch gave it."""
-    what = ", ".join(
-        f"{key} {value or '(not set)'} in place of {ours}" for key, (ours, value) in sorted(ignored.items())
-    )
+    from airflow_autoremed.spark.keys import carried
+
+    ours = carried({key: ours for key, (ours, _) in ignored.items()})
+    theirs = carried({key: value or "" for key, (_, value) in ignored.items()})
+    what = ", ".join(f"{key} {theirs[key] or '(not set)'} in place of {ours[key]}" for key in sorted(ignored))
     log.warning(
         "[autoremed] Attempt %d ran without its patch: the operator submitted %s. It builds a configuration of its own, "
         "so its patches are not carried on.",

@@ -20,6 +20,8 @@ _HELD = 1024 * 1024
 """Characters that are held back: what is done with a line waits for this many, or for the verdict."""
 _LONGEST_KEPT = 2000
 """Characters of a line that the excerpt keeps."""
+_BEFORE_MASKING = _LONGEST_KEPT + 1000
+"""Characters that are kept until secrets are masked: one that is cut in two would no longer look like one."""
 _HEAD = 50
 _TAIL = 200
 """Lines that the excerpt keeps of the beginning and of the end."""
@@ -82,8 +84,8 @@ class LogTap:
         held, self._held, self._held_size = self._held, [], 0
         self._lines += len(held)
         head = held[: _HEAD - len(self._head)]
-        self._head += [line[:_LONGEST_KEPT] for line in head]
-        self._tail.extend(line[:_LONGEST_KEPT] for line in held[len(head) :][-_TAIL:])
+        self._head += [line[:_BEFORE_MASKING] for line in head]
+        self._tail.extend(line[:_BEFORE_MASKING] for line in held[len(head) :][-_TAIL:])
         if self._broken:
             return
         if self._matcher is None:
@@ -125,7 +127,8 @@ class LogTap:
                 if line.source is Source.DRIVER_LOG and line.number in inside
             )
         parts.extend(self._tail)
-        return mask_secrets("\n".join(part.rstrip("\r\n") for part in parts))
+        masked = mask_secrets("\n".join(part.rstrip("\r\n") for part in parts))
+        return "\n".join(line[:_LONGEST_KEPT] for line in masked.split("\n"))
 
     def _give_up(self, error: Exception) -> None:
         self._held, self._held_size, self._matcher = [], 0, None

@@ -28,6 +28,7 @@ from airflow_autoremed.failures.rules.literal_engines import LARGE, fastest_engi
 from airflow_autoremed.failures.rules.outcome_signs import Sign, SignKind
 from airflow_autoremed.failures.rules.quantities import parse_quantity
 from airflow_autoremed.failures.rules.rule import Condition, Rule
+from airflow_autoremed.redaction import mask_secrets
 from airflow_autoremed.types import Classification, Source
 
 if TYPE_CHECKING:
@@ -483,10 +484,15 @@ def _sizes(rule: Rule, match: re.Match[str]) -> dict[str, int]:
 
 
 def _around(line: str, offset: int, start: int, end: int) -> str:
-    """The line, or of a long one the surroundings of what matched."""
+    """The line, or of a long one the surroundings of what matched: without secrets, which could not be told any more
+    once they are cut in two."""
     text = line[offset:].strip()
     if len(text) > _LONGEST_EVIDENCE:
         middle = (start + end) // 2
         low = max(offset, min(start, middle - _LONGEST_EVIDENCE // 2))
         text = line[low : low + _LONGEST_EVIDENCE].strip()
+        wide = line[max(offset, low - _LONGEST_EVIDENCE) : low + 2 * _LONGEST_EVIDENCE].strip()
+        masked = mask_secrets(wide)
+        if masked != wide:
+            return masked[: 2 * _LONGEST_EVIDENCE]
     return text
