@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -32,7 +33,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it
             result.error = error
 
-    thread = threading.Thread(target=run, name="autoremed-store", daemon=True)
+    context = contextvars.copy_context()  # loggers may keep in it whose log is written
+    thread = threading.Thread(target=context.run, args=(run,), name="autoremed", daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():

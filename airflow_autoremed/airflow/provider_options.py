@@ -29,6 +29,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "5",
         "example": "2",
     },
+    "failure_deadline": {
+        "description": "Limit on everything that is done about "
+        "one failure, in seconds. Then the task "
+        "continues without us.",
+        "type": "float",
+        "version_added": "0.1.0",
+        "default": "60",
+        "example": "30",
+    },
     "deployment": {
         "description": "Name of this deployment in a database that "
         "several share. Each sees only its own history.",

@@ -169,6 +169,13 @@ OPTIONS = (
     ),
     Option("store_deadline", GENERAL, SECONDS, "Timeout of one store operation, in seconds.", "2"),
     Option(
+        "failure_deadline",
+        GENERAL,
+        SECONDS,
+        "Limit on everything that is done about one failure, in seconds. Then the task continues without us.",
+        "30",
+    ),
+    Option(
         "deployment",
         GENERAL,
         TEXT,

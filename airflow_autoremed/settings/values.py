@@ -21,6 +21,8 @@ class Settings:
     """SQLAlchemy URL or Airflow connection id; empty: SQLite in ``AIRFLOW_HOME``."""
     store_deadline: float = 5.0
     """Timeout of one operation on the store, in seconds."""
+    failure_deadline: float = 60.0
+    """Limit in seconds on everything that is done about one failure."""
     deployment: str = "default"
     """Deployments that share one database see only what was recorded under their own name."""
     rules_paths: tuple[Path, ...] = ()

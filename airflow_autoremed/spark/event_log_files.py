@@ -265,17 +265,17 @@ class Lines:
         """What kept a part from being read to its end; empty: nothing."""
         self._log, self._on_bytes = log, on_bytes
         self._packed = self._unpacked = 0
+        self._too_large = False
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._log.parts:
             try:
                 with self._open(part) as raw:
                     yield from self._split(self._bounded(unpacked(_Counted(raw, self._read), part)))
+                if self._too_large:
+                    return
             except EventLogError:  # noqa: PERF203 - the next part may be whole
                 raise
-            except _TooLargeError as error:
-                self.problem = str(error)
-                return
             except Exception as error:  # noqa: BLE001 - whatever the file system, client or codec raises
                 self.problem = _told(error)
 
@@ -296,10 +296,14 @@ class Lines:
         for block in blocks:
             self._unpacked += len(block)
             if self._unpacked > MAX_UNPACKED:
-                raise _TooLargeError(f"it is larger than {MAX_UNPACKED} bytes; the rest is left out")
-            if self._unpacked > max(_EXPANDS_FREELY, _MAX_EXPANSION * self._packed):
-                raise _TooLargeError(f"it expands to more than {_MAX_EXPANSION} times its size")
-            yield block
+                self.problem = f"it is larger than {MAX_UNPACKED} bytes; the rest is left out"
+            elif self._unpacked > max(_EXPANDS_FREELY, _MAX_EXPANSION * self._packed):
+                self.problem = f"it expands to more than {_MAX_EXPANSION} times its size"
+            else:
+                yield block
+                continue
+            self._too_large = True
+            return
 
     def _split(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         kept: list[bytes] = []
@@ -323,10 +327,6 @@ class Lines:
             yield b"".join(kept)
             raise
         yield b"".join(kept)
-
-
-class _TooLargeError(Exception):
-    """A log is larger than what is read of one."""
 
 
 def _open_regular(path: str) -> IO[bytes]:

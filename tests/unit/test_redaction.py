@@ -125,11 +125,41 @@ def test_other_settings_keep_their_values(key: str) -> None:
 
 
 HARD = [
-    *(
-        "password|pass.|a.|token=|token,|account.key.|://u:|://|key |bearer |eyJ|eyJ-|eyJabcdefgh.|sk-|SG.|A|password='|"
-        'password=,|jdbc:oracle:thin:|password>|(a.token,|mysql -|%3a%2f%2f|https://|AKIAIOSFODNN7EXAMPLE|pass,=|token \\"|'
-        "password={|password is |secret.key |--password |cookie:|-----BEGIN PRIVATE KEY-----"
-    ).split("|"),
+    *[
+        "password",
+        "pass.",
+        "a.",
+        "token=",
+        "token,",
+        "account.key.",
+        "://u:",
+        "://",
+        "key ",
+        "bearer ",
+        "eyJ",
+        "eyJ-",
+        "eyJabcdefgh.",
+        "sk-",
+        "SG.",
+        "A",
+        "password='",
+        "password=,",
+        "jdbc:oracle:thin:",
+        "password>",
+        "(a.token,",
+        "mysql -",
+        "%3a%2f%2f",
+        "https://",
+        "AKIAIOSFODNN7EXAMPLE",
+        "pass,=",
+        'token \\"',
+        "password={",
+        "password is ",
+        "secret.key ",
+        "--password ",
+        "cookie:",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
     "name: password\n",
     "A" * 64 + "\n",
 ]

@@ -20,6 +20,9 @@ from airflow_autoremed.airflow.attempt.handover import Handover, carried_setting
 from airflow_autoremed.airflow.attempt.history_client import HistoryClient
 from airflow_autoremed.airflow.attempt.running import RunningAttempt
 from airflow_autoremed.airflow.guard import warn
+from airflow_autoremed.airflow.options import settings
+from airflow_autoremed.deadline import within
+from airflow_autoremed.errors import OverrunError
 from airflow_autoremed.types import (
     UNKNOWN,
     Action,
@@ -87,7 +90,11 @@ def late_log(running: RunningAttempt, left: Handover, retries_left: int) -> Deci
         return None
     from airflow_autoremed.failures.matching.log_tap import LogTap
 
-    cause = LogTap(running.catalogue).classify(evidence)
+    try:
+        cause = within(settings().failure_deadline, lambda: LogTap(running.catalogue).classify(evidence))
+    except OverrunError as error:
+        warn("reading the log of the last attempt", error)
+        return None
     if cause.category == UNKNOWN:
         return None
     attempt = running.attempt.previous()
@@ -178,7 +185,11 @@ def _from_its_log(running: RunningAttempt, attempt: AttemptId) -> tuple[Classifi
         path = log_of(attempt)
         if path is None or path.stat().st_size > _MOST_LOG:
             return unknown(), False
-        return classify_file(running.catalogue(), path, Source.DRIVER_LOG), _shows_failure(path)
+        catalogue = running.catalogue()
+        return within(
+            settings().failure_deadline,
+            lambda: (classify_file(catalogue, path, Source.DRIVER_LOG), _shows_failure(path)),
+        )
     except Exception as error:  # noqa: BLE001 - a help, not a need
         warn("reading the log of the lost attempt", error)
         return unknown(), False
@@ -191,9 +202,6 @@ def _shows_failure(path: Path) -> bool:
 
 
 def _late_evidence(running: RunningAttempt, left: Handover) -> list[tuple[Source, str]]:
-    from airflow_autoremed.deadline import within
-    from airflow_autoremed.errors import OverrunError
-
     found: list[tuple[Source, str]] = []
 
     def ask() -> None:

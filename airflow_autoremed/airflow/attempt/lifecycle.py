@@ -8,6 +8,7 @@ or whether it uses several: what was done for an attempt is done once.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -28,7 +29,9 @@ from airflow_autoremed.airflow.attempt.running import (
     retries_left,
 )
 from airflow_autoremed.airflow.guard import never_worse, warn
-from airflow_autoremed.airflow.options import Options
+from airflow_autoremed.airflow.options import Options, settings
+from airflow_autoremed.deadline import within
+from airflow_autoremed.errors import OverrunError
 from airflow_autoremed.platforms import find_platform
 from airflow_autoremed.types import Action, AttemptId, Decision, FailedAttempt, HeldBack, Mode, PastAttempt
 
@@ -197,13 +200,18 @@ def after_failure(
         unseen=running.platform.unseen(running.operator),
         patch_ignored=running.patch_ignored or any(past.patch_ignored for past in running.past),
     )
-    decision = _decide(running, failed, exception)
+    limit_s = settings().failure_deadline
+    until = time.monotonic() + limit_s
+    try:
+        decision = within(limit_s, lambda: _decide(running, failed, exception))
+    except OverrunError:
+        task_log.took_too_long(running.attempt, limit_s)
+        return None
     mode = running.mode_of(decision.classification.category)
     if mode is Mode.OFF:
         return None
-    left = _left_behind(running, decision)
-    handed_over = _leave(context, left)
-    handed_over = HistoryClient.current().failure(running, decision, str(exception)) or handed_over
+    handed_over = _leave(context, _left_behind(running, decision))
+    handed_over = _recorded(running, decision, exception, until) or handed_over
     if decision.action is Action.REMEDIATE and not handed_over:
         decision = _not_handed_over(decision, failed)
     running.decision = decision
@@ -211,6 +219,18 @@ def after_failure(
     _note_own_retries(running)
     _count(decision, mode)
     return _to_carry_out(running)
+
+
+def _recorded(running: RunningAttempt, decision: Decision, exception: BaseException, until: float) -> bool:
+    """Record the failure; whether the store took it in time."""
+    history = HistoryClient.current()
+    try:
+        return within(
+            max(0.1, until - time.monotonic()), lambda: history.failure(running, decision, str(exception))
+        )
+    except OverrunError as error:
+        warn("recording the failure", error)
+        return False
 
 
 def _author_lets_retry(context: Mapping[str, Any], exception: BaseException) -> bool:

@@ -114,6 +114,16 @@ def ended_from_outside(attempt: AttemptId) -> None:
     )
 
 
+def took_too_long(attempt: AttemptId, limit_s: float) -> None:
+    """Nothing was decided in time."""
+    log.warning(
+        "[autoremed] Nothing was decided about attempt %d within %g s (failure_deadline); the task continues without "
+        "airflow-autoremed",
+        attempt.try_number,
+        limit_s,
+    )
+
+
 def platform_retries(sentence: str) -> None:
     """The platform reruns the application by itself, with the old configuration, before Airflow hears of it."""
     log.info("[autoremed] Note: %s", sentence)

@@ -134,7 +134,7 @@ def test_a_database_that_answers_again_is_used_again(filled: Path, hanging: thre
 
     hanging.set()
     for thread in threading.enumerate():
-        if thread.name == "autoremed-store":
+        if thread.name == "autoremed":
             thread.join(10)
 
     assert store.decision_before(TRY_2) is not None
