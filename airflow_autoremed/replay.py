@@ -203,7 +203,7 @@ class _RecordedBooks:
             (bool(each.succeeded), datetime.fromtimestamp(_ended_at(each), timezone.utc))
             for each in latest
             if recent.category in (None, each.category)
-        ][: recent.most]
+        ][: recent.most if recent.dag_id is not None else 1]  # of the deployment, each task counts once
 
 
 def _ended_at(record: RecordedAttempt) -> float:

@@ -11,6 +11,25 @@ from airflow_autoremed.errors import SettingsError
 
 log = logging.getLogger("airflow_autoremed")
 
+
+class _OneLine(logging.Filter):
+    """What we log may quote a job's output, a row of the store or a rule: it forges no further line and steers no
+    terminal."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if not text.isprintable():
+            record.msg = "".join(c if c.isprintable() else _in_place_of(c) for c in text)
+            record.args = ()
+        return True
+
+
+def _in_place_of(character: str) -> str:
+    return " " if character.isspace() else "\N{REPLACEMENT CHARACTER}"
+
+
+log.addFilter(_OneLine())
+
 _SAID: set[str] = set()
 
 P = ParamSpec("P")

@@ -141,28 +141,32 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "example": "32g",
     },
     "max_cores_per_executor": {
-        "description": "Maximum cores of one executor. Empty: no limit.",
+        "description": "Maximum cores of one executor. Empty: max_growth times what is declared.",
         "type": "string",
         "version_added": "0.1.0",
         "default": "",
         "example": "8",
     },
     "max_executors": {
-        "description": "Maximum executors of one application. Empty: no limit.",
+        "description": "Maximum executors of one application. Empty: max_growth times what is declared.",
         "type": "string",
         "version_added": "0.1.0",
         "default": "",
         "example": "50",
     },
     "max_total_memory": {
-        "description": "Maximum memory of all containers of one application. Empty: no limit.",
+        "description": "Maximum memory of all containers of one "
+        "application. Empty: max_growth times "
+        "what is declared.",
         "type": "string",
         "version_added": "0.1.0",
         "default": "",
         "example": "512g",
     },
     "max_growth": {
-        "description": "Maximum of every memory setting, as a multiple of its declared value.",
+        "description": "Maximum of every memory setting and of counts "
+        "(cores, executors, partitions), as a multiple "
+        "of what is declared.",
         "type": "float",
         "version_added": "0.1.0",
         "default": "8",
@@ -261,7 +265,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "example": "none",
     },
     "brake_category": {
-        "description": "The same for one category of failures in the whole deployment. none: never.",
+        "description": "The same for one category of failures in "
+        "the whole deployment, where each task "
+        "counts once. none: never.",
         "type": "string",
         "version_added": "0.1.0",
         "default": "20",

@@ -32,7 +32,8 @@ class PromotedPatch:
 
 @dataclass(frozen=True)
 class OutcomesOf:
-    """Which patched tries are asked for; what is ``None`` does not matter."""
+    """Which patched tries are asked for; what is ``None`` does not matter. Of the whole deployment (no Dag) only the
+    latest of each task is."""
 
     most: int
     dag_id: str | None = None

@@ -24,6 +24,7 @@ def apply(
     limits: Limits,
     again: bool = False,
     fingerprint: str = "",
+    category: str | None = None,
 ) -> dict[str, str]:
     """*declared*, changed as *patch* says.
 
@@ -33,13 +34,14 @@ def apply(
     :param again: the tries since the patch was made were lost with their workers, so that no verdict came after
         it: any later try of its scope will do, not only the very next.
     :param fingerprint: of the job as it is today, for a patch that is meant for one job only.
+    :param category: what the patch was made for; only some may ask for less memory than is declared.
     :raises PatchRejectedError: when the patch belongs elsewhere, changes what no patch may change, no longer fits what
         the author declares, or leads beyond the limits.
     """
     check_scope(patch)
     _check_meant_for(patch, attempt, again, fingerprint)
     result = result_of(patch, declared)
-    _check_result(result, declared, limits)
+    _check_result(result, declared, limits, category)
     return result
 
 
@@ -131,10 +133,10 @@ def _applied(operations: Sequence[Mapping[str, Any]], declared: Conf) -> dict[st
     return dict(result)
 
 
-def _check_result(result: dict[str, str], declared: Conf, limits: Limits) -> None:
+def _check_result(result: dict[str, str], declared: Conf, limits: Limits, category: str | None) -> None:
     """What the operations were checked for one by one, once more on what came of them all."""
     touched = {key for key in {*declared, *result} if declared.get(key) != result.get(key)}
     if not touched <= set(PATCHABLE) or not set(declared) <= set(result):
         raise PatchRejectedError("it changes settings that no patch may change")
-    if beyond := violations(result, declared, limits):
+    if beyond := violations(result, declared, limits, category=category):
         raise PatchRejectedError(f"its result is beyond the limits: {'; '.join(beyond)}")

@@ -64,7 +64,7 @@ def recommend(
         return Recommendation(None, Advice.NO_ROOM, shortage=shortage)
     if not plan.changed:
         return _unchanged(plan, Advice.PLAIN_RETRY)
-    broken = violations(plan.conf, baseline, limits)
+    broken = violations(plan.conf, baseline, limits, category=classification.category)
     if broken:
         return Recommendation(None, Advice.NO_ROOM, shortage=Shortage("", "; ".join(broken)))
     return change_to(plan.conf, effective, plan.notes)

@@ -34,7 +34,8 @@ Outcome = tuple[bool, datetime]
 
 @dataclass(frozen=True)
 class Recent:
-    """The latest outcomes of remediated attempts that a gate asks for."""
+    """The latest outcomes of remediated attempts that a gate asks for; of the whole deployment (no Dag), that of each
+    task only: one task must not pause the others'."""
 
     most: int
     dag_id: str | None = None
@@ -83,6 +84,9 @@ class Passage:
     now: datetime | None = None
     """The moment of the decision; ``None``: the clock's."""
 
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""What is said to have ended later than this from now was written by a wrong clock, and pauses nothing."""
 
 Gate = Callable[[Decision, FailedAttempt, Passage], Decision]
 
@@ -161,12 +165,15 @@ def fuse(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decisio
     found = passage.books.outcomes([recent for _, recent in levels]) if levels else None
     now = passage.now or datetime.now(timezone.utc)
     for (what, recent), outcomes in zip(levels, found or (), strict=False):
-        until = paused_until(outcomes, recent.most, brakes.brake_pause)
+        past = [outcome for outcome in outcomes if outcome[1] <= now + _CLOCKS_DIFFER]
+        until = paused_until(past, recent.most, brakes.brake_pause)
         if until is not None and now < until:
-            why = (
-                f"{what} is paused until {until:%Y-%m-%d %H:%M} UTC: "
-                f"its last {recent.most} remediated attempts all failed"
+            whose = (
+                f"its last {recent.most} remediated attempts"
+                if recent.dag_id is not None
+                else f"the last remediated attempts of {recent.most} tasks"
             )
+            why = f"{what} is paused until {until:%Y-%m-%d %H:%M} UTC: {whose} all failed"
             return held_back(decision, failed, HeldBack("fuse", why))
     return decision
 

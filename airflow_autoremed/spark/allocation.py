@@ -37,16 +37,20 @@ def heap(conf: Conf, role: Role) -> int:
 
 def overhead_key(conf: Conf, role: Role) -> str:
     """The key that holds the overhead, in the author's spelling."""
-    legacy = f"spark.yarn.{role}.memoryOverhead"
-    return legacy if legacy in conf else f"spark.{role}.memoryOverhead"
+    legacy, plain = _overhead_keys(role)
+    return legacy if legacy in conf and plain not in conf else plain
 
 
 def overhead(conf: Conf, role: Role) -> int:
-    """Bytes of memory beside the heap: declared, or by Spark's rule."""
-    declared = value(conf, overhead_key(conf, role))
-    if declared is not None:
-        return int(declared)
+    """Bytes of memory beside the heap: declared (in both spellings: the larger), or by Spark's rule."""
+    declared = [found for key in _overhead_keys(role) if (found := value(conf, key)) is not None]
+    if declared:
+        return int(max(declared))
     return default_overhead(heap(conf, role), overhead_factor(conf, role))
+
+
+def _overhead_keys(role: Role) -> tuple[str, str]:
+    return f"spark.yarn.{role}.memoryOverhead", f"spark.{role}.memoryOverhead"
 
 
 def overhead_factor(conf: Conf, role: Role) -> float:

@@ -99,7 +99,7 @@ class Books:
 
 
 class Outcomes:
-    """How the tries of patches ended, the latest of each patch: what brakes look at."""
+    """How the tries of patches ended, the latest of each patch (of a category: of each task): what brakes look at."""
 
     def __init__(self) -> None:
         self._of: dict[tuple[str, ...], OrderedDict[str, tuple[bool, datetime]]] = {}
@@ -107,8 +107,9 @@ class Outcomes:
     def note(self, row: Row, succeeded: bool, at: datetime) -> None:
         for scope in (("task", row.dag, row.task), ("dag", row.dag), ("category", row.category)):
             kept = self._of.setdefault(scope, OrderedDict())
-            kept[row.key] = (succeeded, at)
-            kept.move_to_end(row.key)
+            key = f"{row.dag}.{row.task}" if scope[0] == "category" else row.key  # a task counts once
+            kept[key] = (succeeded, at)
+            kept.move_to_end(key)
 
     def latest(self, scope: tuple[str, ...], most: int) -> list[tuple[bool, datetime]]:
         kept = self._of.get(scope)

@@ -72,7 +72,7 @@ def begin_with(
     history = HistoryClient.current()
     try:
         checked = patch if isinstance(patch, Patch) else patching.from_json(patch)
-        patched = _patched(running, checked, again=again)
+        patched = _patched(running, checked, category, again=again)
     except PatchRejectedError as error:
         task_log.patch_rejected(running.attempt, str(error))
         return False
@@ -95,7 +95,7 @@ def _begin_as_promoted(running: RunningAttempt) -> None:
     if standing is None:
         return
     try:
-        patched = _patched(running, standing.patch)
+        patched = _patched(running, standing.patch, standing.category)
     except PatchRejectedError as error:
         task_log.patch_rejected(running.attempt, str(error))
         history.patch_rejected(standing.key, running.attempt, str(error))
@@ -155,7 +155,7 @@ def _read_handover(context: Mapping[str, Any], running: RunningAttempt) -> Hando
     return HistoryClient.current().handover(running.attempt)
 
 
-def _patched(running: RunningAttempt, patch: Patch, *, again: bool = False) -> dict[str, str]:
+def _patched(running: RunningAttempt, patch: Patch, category: str, *, again: bool = False) -> dict[str, str]:
     from airflow_autoremed import patching
 
     return patching.apply(
@@ -165,6 +165,7 @@ def _patched(running: RunningAttempt, patch: Patch, *, again: bool = False) -> d
         limits=running.limits,
         again=again,
         fingerprint=running.fingerprint,
+        category=category,
     )
 
 

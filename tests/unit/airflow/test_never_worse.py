@@ -366,3 +366,10 @@ def test_a_setting_that_cannot_be_used_is_said_once_a_process(monkeypatch, spark
     for number in range(3):
         cluster_policy.task_policy(spark_task(task_id=f"t{number}"))
     assert len(warnings()) == 1
+
+
+def test_what_a_row_or_a_log_says_forges_no_line_and_steers_no_terminal(caplog):
+    logging.getLogger("airflow_autoremed").warning("[autoremed] %s", "x\n[2026] CRITICAL forged\x1b[2J")
+    assert (
+        caplog.records[-1].getMessage() == "[autoremed] x [2026] CRITICAL forged\N{REPLACEMENT CHARACTER}[2J"
+    )

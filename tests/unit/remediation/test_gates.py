@@ -94,3 +94,8 @@ def test_shadow_mode_asks_for_no_memory_and_is_never_paused():
     decision = decide(failed(2), HEAP, Limits(), passage(books, mode=Mode.SHADOW))
     assert decision.action is Action.REMEDIATE
     assert books.asked == []
+
+
+def test_an_outcome_from_the_future_pauses_nothing():
+    books = Books([(False, NOON + timedelta(days=3650))] * 2)
+    assert decide(failed(2), HEAP, Limits(), passage(books)).action is Action.REMEDIATE
