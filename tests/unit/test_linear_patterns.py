@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import airflow_autoremed
+from airflow_autoremed import errors
 
 LENGTH = 3_000
 """A quadratic pattern takes 4.5 million steps on it, a tenth of a second; a linear one some milliseconds at most."""
@@ -47,7 +47,7 @@ def _is_searched_for(module: str, name: str) -> bool:
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
     """Every compiled pattern that a module holds, in whatever it holds it."""
-    for info in pkgutil.walk_packages(airflow_autoremed.__path__, "airflow_autoremed."):
+    for info in pkgutil.walk_packages([str(Path(errors.__file__).parent)], "airflow_autoremed."):
         room = info.name.split(".")[1]
         if room not in ROOMS or info.name.startswith(OF_OUR_OWN_MAKING):
             continue
