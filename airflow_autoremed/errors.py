@@ -6,6 +6,7 @@ AutoremedError
     - CatalogueError
     - InvalidRuleError
     - PatternError
+    - UnreadableRulesError
   · StoreError
   · PatchRejectedError
   · IngestionError
@@ -46,6 +47,11 @@ class InvalidRuleError(RulesError):
 
 class PatternError(RulesError):
     """A pattern that cannot be used; the message says what to write instead."""
+
+
+class UnreadableRulesError(RulesError):
+    """YAML of a shape that no rule file has, and that may bring its parser down. Reading a file turns it into a
+    ``RuleProblem``."""
 
 
 class StoreError(AutoremedError):

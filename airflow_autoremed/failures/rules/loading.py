@@ -1,19 +1,31 @@
-"""The catalogue: the package's rules and the user's, checked, in order, ready to match."""
+"""The catalogue: the package's rules and the user's, checked, in order, ready to match.
+
+One bad entry costs one entry, whatever is in it. A rule file is small and flat: what is not is not parsed, because the
+parser itself can be brought down by deep nesting, and by aliases of aliases.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from airflow_autoremed.errors import CatalogueError, InvalidRuleError
+from airflow_autoremed.errors import CatalogueError, InvalidRuleError, UnreadableRulesError
 from airflow_autoremed.failures.rules import compiled_cache, spark_conditions
 from airflow_autoremed.failures.rules.catalogue import Catalogue
 from airflow_autoremed.failures.rules.outcome_signs import Sign, make_signs
 from airflow_autoremed.failures.rules.rule import Rule, RuleProblem, make_rule
+
+MAX_FILE = 4 * 1024**2
+"""Bytes of a rule file. Ours have a tenth of it."""
+_LONGEST_FAULT = 500
+_DEEPEST = 12
+"""Levels of nesting within an entry. The deepest of ours has three."""
 
 CATALOGUE_DIR = Path(__file__).parents[1] / "catalogue"
 _ENTRY = re.compile(r"^- ", re.MULTILINE)
@@ -152,19 +164,41 @@ def _files(paths: Iterable[Path | str], errors: list[RuleProblem]) -> list[Path]
 def read_rules(path: Path) -> tuple[list[Rule], list[RuleProblem]]:
     """All good rules of one file, and what is wrong with the others."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = _text_of(path)
+    except (OSError, ValueError) as error:
         return [], [RuleProblem(str(path), 0, "", f"cannot be read: {error}")]
     rules: list[Rule] = []
     errors: list[RuleProblem] = []
     entries = _entries(text, path, errors)
     for plain, line in entries:
+        identifier = str(plain.get("id", ""))[:100] if isinstance(plain, dict) else ""
         try:
+            if isinstance(plain, _Odd):
+                raise InvalidRuleError(
+                    f"has a value that is none ({plain.why}); quote texts in single quotes"
+                )
             rules.append(make_rule(plain, path, line))
         except InvalidRuleError as fault:  # noqa: PERF203 - one broken rule takes no other down
-            identifier = plain.get("id", "") if isinstance(plain, dict) else ""
-            errors.append(RuleProblem(str(path), line, str(identifier), str(fault)))
+            errors.append(RuleProblem(str(path), line, identifier, str(fault)[:_LONGEST_FAULT]))
+        except Exception as fault:  # noqa: BLE001 - values that nobody thought of
+            told = f"cannot be used ({type(fault).__name__}: {str(fault)[:_LONGEST_FAULT]})"
+            errors.append(RuleProblem(str(path), line, identifier, told))
     return rules, errors
+
+
+def _text_of(path: Path) -> str:
+    """The text of a regular file of a sensible size. Whatever else stands there (a pipe, a device) is not waited for.
+
+    :raises OSError: when it cannot be read. :raises ValueError: when it is no text, or too large.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        raw = file.read(MAX_FILE + 1)
+    if len(raw) > MAX_FILE:
+        raise ValueError(f"it is larger than {MAX_FILE:,} bytes")
+    return raw.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _entries(text: str, path: Path, errors: list[RuleProblem]) -> list[tuple[Any, int]]:
@@ -173,10 +207,10 @@ def _entries(text: str, path: Path, errors: list[RuleProblem]) -> list[tuple[Any
 
     try:
         return _parse(text, 0)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnreadableRulesError) as error:
         pieces = _pieces(text)
         if len(pieces) < 2:
-            errors.append(_yaml_error(error, path, 0))
+            errors.append(_problem(error, path, 0))
             return []
     except InvalidRuleError as error:
         errors.append(
@@ -187,8 +221,8 @@ def _entries(text: str, path: Path, errors: list[RuleProblem]) -> list[tuple[Any
     for piece, offset in pieces:
         try:
             entries.extend(_parse(piece, offset))
-        except yaml.YAMLError as error:  # noqa: PERF203 - as above
-            errors.append(_yaml_error(error, path, offset))
+        except (yaml.YAMLError, UnreadableRulesError) as error:  # noqa: PERF203 - as above
+            errors.append(_problem(error, path, offset))
         except InvalidRuleError as error:
             errors.append(RuleProblem(str(path), offset + 1, "", f"holds {error}; write '- id: ...'"))
     return entries
@@ -197,6 +231,7 @@ def _entries(text: str, path: Path, errors: list[RuleProblem]) -> list[tuple[Any
 def _parse(text: str, offset: int) -> list[tuple[Any, int]]:
     import yaml
 
+    _check_shape(text)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
         node = loader.get_single_node()
@@ -204,9 +239,47 @@ def _parse(text: str, offset: int) -> list[tuple[Any, int]]:
             return []
         if not isinstance(node, yaml.SequenceNode):
             raise InvalidRuleError("a single value or mapping")
-        return [(loader.construct_document(item), item.start_mark.line + offset + 1) for item in node.value]
+        found = []
+        for item in node.value:
+            line = item.start_mark.line + offset + 1
+            try:
+                found.append((loader.construct_document(item), line))
+            except yaml.YAMLError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a date that no calendar has, a number that is none
+                found.append((_Odd(" ".join(str(error).split())[:200]), line))
+        return found
     finally:
         loader.dispose()
+
+
+class _Odd:
+    """An entry with a value that YAML cannot make: a date that no calendar has, a number that is none."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+def _check_shape(text: str) -> None:
+    """Read the events of *text* one by one, before anything is built of them.
+
+    :raises UnreadableRulesError: when it is nested deeper than any rule, which can bring the parser down, or has an anchor on
+        more than a text, of which a few lines can make gigabytes.
+    """
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.events.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise UnreadableRulesError(f"lists and mappings more than {_DEEPEST} levels deep")
+            if event.anchor is not None:
+                raise UnreadableRulesError(
+                    "an anchor (&) on a list or mapping; write it out where it is used"
+                )
+        elif isinstance(event, yaml.events.CollectionEndEvent):
+            depth -= 1
 
 
 def _pieces(text: str) -> list[tuple[str, int]]:
@@ -215,7 +288,9 @@ def _pieces(text: str) -> list[tuple[str, int]]:
     return [(text[start:end], text.count("\n", 0, start)) for start, end in zip(starts, ends, strict=True)]
 
 
-def _yaml_error(error: Exception, path: Path, offset: int) -> RuleProblem:
+def _problem(error: Exception, path: Path, offset: int) -> RuleProblem:
+    if isinstance(error, UnreadableRulesError):
+        return RuleProblem(str(path), offset + 1, "", f"holds {error}")
     mark = getattr(error, "problem_mark", None)
     line = offset + mark.line + 1 if mark is not None else offset
     problem = getattr(error, "problem", None) or str(error)
