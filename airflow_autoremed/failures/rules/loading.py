@@ -178,7 +178,7 @@ def read_rules(path: Path) -> tuple[list[Rule], list[RuleProblem]]:
                     f"has a value that is none ({plain.why}); quote texts in single quotes"
                 )
             rules.append(make_rule(plain, path, line))
-        except InvalidRuleError as fault:  # noqa: PERF203 - one broken rule takes no other down
+        except InvalidRuleError as fault:
             errors.append(RuleProblem(str(path), line, identifier, str(fault)[:_LONGEST_FAULT]))
         except Exception as fault:  # noqa: BLE001 - values that nobody thought of
             told = f"cannot be used ({type(fault).__name__}: {str(fault)[:_LONGEST_FAULT]})"
