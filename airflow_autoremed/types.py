@@ -457,7 +457,7 @@ class PatchRules:
 
 @dataclass(frozen=True)
 class Brakes:
-    """When remediation pauses because it does not help. Counts are of remediated retries that failed in a row."""
+    """When remediation pauses because it does not help. Counts are of remediations in a row that ended in failure."""
 
     brake_task: int | None = 5
     brake_dag: int | None = 10

@@ -249,9 +249,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "example": "shadow",
     },
     "brake_task": {
-        "description": "Number of remediated attempts of one task that "
-        "fail in a row before its remediation pauses. "
-        "none: never.",
+        "description": "Number of remediations of one task in a row "
+        "that end in failure before its remediation "
+        "pauses. A step on the way to what is enough "
+        "does not count. none: never.",
         "type": "string",
         "version_added": "0.1.0",
         "default": "5",

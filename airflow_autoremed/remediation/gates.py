@@ -149,7 +149,7 @@ def only_what_can_be_seen(decision: Decision, failed: FailedAttempt, passage: Pa
 
 
 def fuse(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decision:
-    """Remediation of a task, a Dag or a category is paused while its last remediated attempts all failed."""
+    """Remediation of a task, a Dag or a category is paused while its last remediations all ended in failure."""
     if decision.action is not Action.REMEDIATE or passage.mode is not Mode.ACT:
         return decision
     brakes, attempt, category = passage.brakes, failed.attempt, decision.classification.category
@@ -169,11 +169,11 @@ def fuse(decision: Decision, failed: FailedAttempt, passage: Passage) -> Decisio
         until = paused_until(past, recent.most, brakes.brake_pause)
         if until is not None and now < until:
             whose = (
-                f"its last {recent.most} remediated attempts"
+                f"its last {recent.most} remediations"
                 if recent.dag_id is not None
-                else f"the last remediated attempts of {recent.most} tasks"
+                else f"the last remediations of {recent.most} tasks"
             )
-            why = f"{what} is paused until {until:%Y-%m-%d %H:%M} UTC: {whose} all failed"
+            why = f"{what} is paused until {until:%Y-%m-%d %H:%M} UTC: {whose} all ended in failure"
             return held_back(decision, failed, HeldBack("fuse", why))
     return decision
 

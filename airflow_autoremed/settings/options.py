@@ -340,7 +340,7 @@ OPTIONS = (
         "brake_task",
         BRAKES,
         COUNT_OR_NONE,
-        "Number of remediated attempts of one task that fail in a row before its remediation pauses. none: never.",
+        "Number of remediations of one task in a row that end in failure before its remediation pauses. A step on the way to what is enough does not count. none: never.",
         "3",
     ),
     Option("brake_dag", BRAKES, COUNT_OR_NONE, "The same for all tasks of one Dag. none: never.", "none"),

@@ -387,7 +387,8 @@ class Product:
         if row.category == FLOOR:
             return
         for_it = not ending.succeeded and category == row.category
-        if ending.succeeded or for_it:
+        goes_on = self.last is not None and self.last.action is Action.REMEDIATE
+        if ending.succeeded or (for_it and not goes_on):
             self.ended.note(row, ending.succeeded, now)
         if row.state is PatchState.ACTIVE:
             if not ending.succeeded:

@@ -51,6 +51,8 @@ class PatchedEnd(NamedTuple):
     succeeded: bool
     category: str | None = None
     """Why it failed, where that is known."""
+    goes_on: bool = False
+    """It failed, and the next attempt gets more: the remediation has not ended."""
 
 
 def propose(
@@ -172,7 +174,7 @@ def settle(connection: Connection, key: str, end: PatchedEnd, promotion: Promoti
     if row is None or row.category == FLOOR:  # a floor is made anew, not judged
         return []
     failed_for_it = not end.succeeded and end.category == row.category
-    if end.succeeded or failed_for_it:
+    if end.succeeded or (failed_for_it and not end.goes_on):  # a step on the way pulls no brake
         _set(connection, key, succeeded=end.succeeded, settled_at=encoding.to_text(_now()))
     if row.state in _IN_USE:
         return _settle_run(connection, row, end, promotion)

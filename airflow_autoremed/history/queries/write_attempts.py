@@ -23,7 +23,7 @@ from airflow_autoremed.history.db import encoding, row_keys
 from airflow_autoremed.history.db.upsert import put
 from airflow_autoremed.history.queries import promoted_patch
 from airflow_autoremed.history.queries.attempt_row import identity
-from airflow_autoremed.types import AttemptId, Override
+from airflow_autoremed.types import Action, AttemptId, Mode, Override
 
 if TYPE_CHECKING:
     from airflow_autoremed.history.stored import PromotedPatch
@@ -52,7 +52,10 @@ def record(connection: Connection, deployment: str, found: AttemptRecord) -> lis
         from airflow_autoremed.history.queries import patch_life
 
         ended = patch_life.PatchedEnd(
-            found.attempt, found.end.succeeded, None if cause is None else cause.category
+            found.attempt,
+            found.end.succeeded,
+            None if cause is None else cause.category,
+            goes_on=_goes_on(found.decision),
         )
         news = patch_life.settle(connection, key, ended, found.promotion)
     ran_short = cause is not None and cause.memory_configuration
@@ -62,6 +65,11 @@ def record(connection: Connection, deployment: str, found: AttemptRecord) -> lis
         about_floor = task_floor.make_anew(connection, deployment, found)
         news = news or about_floor
     return news
+
+
+def _goes_on(made: AttemptDecision | None) -> bool:
+    """Whether the next attempt gets more."""
+    return made is not None and made.mode is Mode.ACT and made.decision.action is Action.REMEDIATE
 
 
 def start(

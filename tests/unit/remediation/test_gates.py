@@ -45,7 +45,7 @@ def test_a_paused_task_is_retried_as_it_is_and_the_reason_says_until_when():
     assert decision.patch is None
     assert reasons.text(decision) == (
         "The heap was full. Would have retried with spark.executor.memory 4g -> 8g, but remediation of this task "
-        "is paused until 2026-01-01 12:50 UTC: its last 2 remediated attempts all failed."
+        "is paused until 2026-01-01 12:50 UTC: its last 2 remediations all ended in failure."
     )
 
 

@@ -71,6 +71,14 @@ def test_the_log_of_a_lost_try_still_tells_what_it_died_of(
     assert states(store) == [("run", "proven")], "nobody saw it fail, so nothing is promoted"
 
 
+def to_its_end(ti):
+    """Two tries, the second with a patch, which fails for want of memory, too."""
+    ti.retries = 1
+    for _ in range(2):
+        ti.run()
+        forget()
+
+
 def test_a_lost_try_passes_the_gates_like_any_other(
     spark_submit, spark_task, log_lines, log_of_the_first, setting
 ):
@@ -78,11 +86,9 @@ def test_a_lost_try_passes_the_gates_like_any_other(
     setting("brake_task", 2)
     spark_submit(HEAP_OOM)
     task = remediate(spark_task(executor_memory="1g"))
-    ti = day(task, 1)
-    for _ in range(3):
-        ti.run()
-        forget()
-    other = day(task, 2)
+    for number in (1, 2):
+        to_its_end(day(task, number))
+    other = day(task, 3)
     other.lose()
     assert memory_of(other.run().argv) == "1g"
     assert "is paused until" in log_lines()
@@ -394,15 +400,26 @@ def test_remediation_of_a_task_pauses_when_its_patched_tries_keep_failing(
     setting("brake_task", 2)
     spark_submit(HEAP_OOM)
     task = remediate(spark_task(executor_memory="1g"))
-    ti = day(task, 1)
-    for _ in range(3):
-        ti.run()
-        forget()
-    other = day(task, 2)
+    for number in (1, 2):
+        to_its_end(day(task, number))
+    other = day(task, 3)
     assert other.run().decision.action is RetryAction.DEFAULT
-    assert "its last 2 remediated attempts all failed" in log_lines()
+    assert "its last 2 remediations all ended in failure" in log_lines()
     forget()
     assert memory_of(other.run().argv) == "1g"
+
+
+def test_steps_on_the_way_to_what_is_enough_pull_no_brake(spark_submit, spark_task, setting):
+    """Instances of a mapped task, side by side, all of which need two steps."""
+    setting("brake_task", 2)
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 6g")
+    task = remediate(spark_task(executor_memory="1g"))
+    instances = [day(task, number) for number in range(4)]
+    for _ in range(3):
+        for ti in instances:
+            ti.run()
+            forget()
+    assert [ti.tries[-1].error for ti in instances] == [None] * 4
 
 
 def test_after_the_pause_one_remediated_try_is_allowed_again(spark_submit, spark_task, setting):
@@ -410,12 +427,10 @@ def test_after_the_pause_one_remediated_try_is_allowed_again(spark_submit, spark
     setting("brake_pause", "0.01s")
     spark_submit(HEAP_OOM)
     task = remediate(spark_task(executor_memory="1g"))
-    ti = day(task, 1)
-    for _ in range(3):
-        ti.run()
-        forget()
+    for number in (1, 2):
+        to_its_end(day(task, number))
     time.sleep(0.02)
-    assert day(task, 2).run().decision.action is RetryAction.RETRY
+    assert day(task, 3).run().decision.action is RetryAction.RETRY
 
 
 @pytest.mark.parametrize(
@@ -427,11 +442,7 @@ def test_brakes_hold_for_a_dag_and_for_a_category(
     setting(option, 2)
     spark_submit(HEAP_OOM)
     for name in ("one", "two"):
-        ti = day(remediate(spark_task(task_id=name, executor_memory="1g")), 1)
-        ti.run()
-        forget()
-        ti.run()
-        forget()
+        to_its_end(day(remediate(spark_task(task_id=name, executor_memory="1g")), 1))
     last = day(remediate(spark_task(task_id="three", executor_memory="1g")), 1)
     assert last.run().decision.action is RetryAction.DEFAULT
     assert f"remediation of {where}" in log_lines()
