@@ -280,7 +280,9 @@ def _supersede(connection: Connection, deployment: str, scope: Scope, who: str, 
     take_turns(connection, "promotions", deployment)
     for other in in_force(connection, deployment, scope.dag_id, scope.task_id):
         if other.map_index == scope.map_index and other.category != FLOOR:
-            change(connection, other, PatchState.SUPERSEDED, who, why)
+            row = locked(connection, other.key)
+            if row is not None:
+                change(connection, row, PatchState.SUPERSEDED, who, why)
 
 
 def change(connection: Connection, row: Row[Any], to: PatchState, who: str, why: str) -> None:

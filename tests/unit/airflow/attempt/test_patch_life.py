@@ -391,6 +391,18 @@ def test_a_person_can_take_a_promoted_patch_back(spark_submit, spark_task, store
     assert memory_of(day(task, 2).run().argv) == "1g"
 
 
+def test_of_two_runs_that_heal_side_by_side_the_later_ones_patch_stands(spark_submit, spark_task, store):
+    spark_submit(HEAP_OOM, cured_by="--executor-memory 2g")
+    task = remediate(spark_task(executor_memory="1g"))
+    runs = [day(task, 1), day(task, 2)]
+    for _ in range(2):
+        for ti in runs:
+            ti.run()
+            forget()
+    assert [ti.tries[-1].error for ti in runs] == [None, None]
+    assert sorted(states(store)) == [("task", "promoted"), ("task", "superseded")]
+
+
 # ---------------------------------------------------------------------------------- brakes and ceilings
 
 
