@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from enum import Enum
@@ -56,8 +57,27 @@ def to_moment(text: str | None) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text)
-    except ValueError:
-        raise StoreError(f"it holds {text[:40]!r} as a time") from None
+    except (TypeError, ValueError):
+        raise StoreError(f"it holds {str(text)[:40]!r} as a time") from None
+
+
+def to_number(value: Any) -> float | None:
+    """A stored number: SQLite keeps texts in columns of numbers.
+
+    :raises StoreError: when it is none.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise StoreError(f"it holds {str(value)[:40]!r} as a number")
+    return float(value)
+
+
+def to_whole(value: Any) -> int:
+    """:raises StoreError: when *value* is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise StoreError(f"it holds {str(value)[:40]!r} as a whole number")
+    return value
 
 
 def conf_to_json(conf: Conf) -> str:
@@ -123,7 +143,10 @@ def to_changes(text: str | None) -> dict[str, tuple[str | None, str]]:
     """Stored changes: setting to (before, after)."""
     found = _load(text, dict) if text is not None else {}
     try:
-        return {key: (before, after) for key, (before, after) in found.items()}
+        pairs = {str(key): (before, after) for key, (before, after) in found.items()}
+        if all(isinstance(after, str) and isinstance(before, str | None) for before, after in pairs.values()):
+            return pairs
+        raise ValueError("not texts")
     except (TypeError, ValueError):
         raise StoreError("the changes of a decision in it are unreadable") from None
 
@@ -157,15 +180,15 @@ def _to_links(text: str | None) -> list[tuple[str, EvidenceLine]]:
 def to_operations(text: str) -> tuple[Mapping[str, Any], ...]:
     """The operations of a stored JSON Patch."""
     found = _load(text, list)
-    if not all(isinstance(operation, dict) for operation in found):
+    if not all(isinstance(each, dict) and isinstance(each.get("path"), str) for each in found):
         raise StoreError("the operations of a patch in it are unreadable")
     return tuple(found)
 
 
 def to_patch(row: Any) -> Patch:
     """The patch of a row of the patches, not validated."""
-    scope = Scope(row.dag_id, row.run_id, row.task_id, row.map_index, row.kind, row.fingerprint)
-    return Patch(to_operations(row.operations), scope, row.from_try)
+    scope = Scope(row.dag_id, row.run_id, row.task_id, to_whole(row.map_index), row.kind, row.fingerprint)
+    return Patch(to_operations(row.operations), scope, to_whole(row.from_try))
 
 
 def _dump(value: Any) -> str:

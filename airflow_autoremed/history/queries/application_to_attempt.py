@@ -23,6 +23,7 @@ from sqlalchemy import and_, func, literal, or_, select
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql import ColumnElement
 
+from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import encoding, schema
 from airflow_autoremed.types import AttemptId, RunMetrics
 
@@ -146,7 +147,10 @@ def _fitting(rows: Sequence[Row[Any]], began: datetime) -> list[Row[Any]]:
 
 
 def _was_running(row: Row[Any], moment: datetime, skew: timedelta) -> bool:
-    started, ended = encoding.to_moment(row.started_at), encoding.to_moment(row.ended_at)
+    try:
+        started, ended = encoding.to_moment(row.started_at), encoding.to_moment(row.ended_at)
+    except StoreError:  # of a row that somebody else wrote
+        return False
     if started is None or started - skew > moment:
         return False
     return ended is None or moment <= ended + skew

@@ -11,6 +11,7 @@ from sqlalchemy.sql import Select
 from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.attempt_records import AttemptStart
 from airflow_autoremed.history.db import encoding, row_keys, schema
+from airflow_autoremed.history.db.readable import readable
 from airflow_autoremed.history.stored import (
     OUT_OF_FORCE,
     AttemptFilter,
@@ -83,16 +84,17 @@ def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -
         )
         .order_by(_attempts.c.try_number)
     )
-    return tuple(
-        PastAttempt(
-            conf=encoding.to_conf(row.effective),
-            category=row.category,
-            succeeded=bool(row.succeeded),
-            duration_s=row.duration_s,
-            try_number=row.try_number,
-            remediated=(row.action, row.mode) == (Action.REMEDIATE.value, Mode.ACT.value),
-        )
-        for row in connection.execute(query)
+    return tuple(readable(connection.execute(query), _past))
+
+
+def _past(row: Row[Any]) -> PastAttempt:
+    return PastAttempt(
+        conf=encoding.to_conf(row.effective),
+        category=row.category,
+        succeeded=bool(row.succeeded),
+        duration_s=encoding.to_number(row.duration_s),
+        try_number=encoding.to_whole(row.try_number),
+        remediated=(row.action, row.mode) == (Action.REMEDIATE.value, Mode.ACT.value),
     )
 
 
@@ -216,7 +218,7 @@ def recent(
         query = query.where(_attempts.c.recorded_at >= encoding.to_text(wanted.since))
     query = query.order_by(_attempts.c.recorded_at.desc(), _attempts.c.try_number.desc()).limit(limit)
     read = _row_or_mark if mark_unreadable else _row
-    return [read(row) for row in connection.execute(query)]
+    return list(readable(connection.execute(query), read))
 
 
 def one(
@@ -226,7 +228,7 @@ def one(
     key = row_keys.instance_key(deployment, instance)
     query = _history(deployment).where(_attempts.c.instance_key == key).order_by(_attempts.c.try_number)
     read = _row_or_mark if mark_unreadable else _row
-    return [read(row) for row in connection.execute(query)]
+    return list(readable(connection.execute(query), read))
 
 
 def runs_of(connection: Connection, deployment: str, instance: Scope, limit: int) -> list[str]:
@@ -271,7 +273,7 @@ def _joined() -> Any:
 
 def _row(row: Row[Any]) -> StoredAttempt:
     return StoredAttempt(
-        attempt=AttemptId(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number),
+        attempt=_attempt(row),
         operator=row.operator,
         started_at=encoding.to_moment(row.started_at),
         patched=bool(row.patched),
@@ -295,8 +297,8 @@ def _row(row: Row[Any]) -> StoredAttempt:
         succeeded=None if row.succeeded is None else bool(row.succeeded),
         interrupted=row.interrupted_at is not None and row.succeeded is None,
         ended_at=encoding.to_moment(row.ended_at or row.interrupted_at),
-        duration_s=row.duration_s,
-        gib_seconds=row.gib_seconds,
+        duration_s=encoding.to_number(row.duration_s),
+        gib_seconds=encoding.to_number(row.gib_seconds),
         source=row.source,
     )
 
@@ -306,5 +308,9 @@ def _row_or_mark(row: Row[Any]) -> StoredAttempt:
     try:
         return _row(row)
     except StoreError as error:
-        attempt = AttemptId(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number)
-        return StoredAttempt(attempt, unreadable=str(error))
+        return StoredAttempt(_attempt(row), unreadable=str(error))
+
+
+def _attempt(row: Row[Any]) -> AttemptId:
+    index, number = encoding.to_whole(row.map_index), encoding.to_whole(row.try_number)
+    return AttemptId(row.dag_id, row.run_id, row.task_id, index, number)

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection, Row
 
 from airflow_autoremed.history.db import encoding, schema
+from airflow_autoremed.history.db.readable import readable
 from airflow_autoremed.history.stored import PatchChange, StoredPatch
 from airflow_autoremed.types import PatchState
 
@@ -18,7 +19,7 @@ def latest(connection: Connection, deployment: str, limit: int, *, in_force_only
     if in_force_only:
         query = query.where(schema.patches.c.state == PatchState.PROMOTED.value)
     rows = connection.execute(query.order_by(schema.patches.c.state_at.desc()).limit(limit)).all()
-    return [_patch(row, ()) for row in rows]
+    return list(readable(rows, lambda row: _patch(row, ())))
 
 
 def find(connection: Connection, deployment: str, key: str) -> list[StoredPatch]:
@@ -26,7 +27,8 @@ def find(connection: Connection, deployment: str, key: str) -> list[StoredPatch]
     query = select(schema.patches).where(
         schema.patches.c.deployment == deployment, schema.patches.c.key.startswith(key, autoescape=True)
     )
-    return [_patch(row, _life(connection, row.key)) for row in connection.execute(query.limit(10)).all()]
+    rows = connection.execute(query.limit(10)).all()
+    return list(readable(rows, lambda row: _patch(row, _life(connection, row.key))))
 
 
 def of_task(
@@ -43,7 +45,8 @@ def of_task(
         .order_by(schema.patches.c.state_at.desc())
         .limit(limit)
     )
-    return [_patch(row, _life(connection, row.key)) for row in connection.execute(query).all()]
+    rows = connection.execute(query).all()
+    return list(readable(rows, lambda row: _patch(row, _life(connection, row.key))))
 
 
 def _life(connection: Connection, key: str) -> tuple[PatchChange, ...]:

@@ -14,6 +14,7 @@ from airflow_autoremed import database_urls
 from airflow_autoremed.errors import StoreError
 from airflow_autoremed.history.db import encoding, row_keys, schema
 from airflow_autoremed.history.db.engine import make_engine
+from airflow_autoremed.history.db.readable import readable
 from airflow_autoremed.history.queries import run_metrics
 from airflow_autoremed.types import AttemptId, RecordedAttempt
 
@@ -80,7 +81,9 @@ def of_instance(
 def _with_runs(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[RecordedAttempt, ...]:
     """*rows*, latest first, as attempts, oldest first, with what event logs say about them."""
     runs = run_metrics.runs_of(connection, [row.key for row in rows])
-    return tuple(run_metrics.with_runs(record(row), runs.get(row.key, ())) for row in reversed(rows))
+    return tuple(
+        readable(reversed(rows), lambda row: run_metrics.with_runs(record(row), runs.get(row.key, ())))
+    )
 
 
 def everything(url: str, deployment: str, since: datetime | None = None) -> Iterator[RecordedAttempt]:
@@ -104,8 +107,10 @@ def everything(url: str, deployment: str, since: datetime | None = None) -> Iter
             rows = reading.execution_options(stream_results=True, yield_per=_PAGE).execute(query)
             for part in rows.partitions(_PAGE):
                 runs = run_metrics.runs_of(asking, [row.key for row in part])
-                for row in part:
-                    yield run_metrics.with_runs(record(row), runs.get(row.key, ()))
+                yield from readable(
+                    part,
+                    lambda row, runs=runs: run_metrics.with_runs(record(row), runs.get(row.key, ())),  # type: ignore[misc]
+                )
     except SQLAlchemyError as error:
         told = getattr(error, "orig", None) or error
         raise StoreError(f"the store {database_urls.mask(url, url)} cannot be read: {told}") from None
@@ -130,12 +135,18 @@ def record(row: Row[Any]) -> RecordedAttempt:
     began = encoding.to_moment(row.started_at) or encoding.to_moment(row.recorded_at)
     failed = not row.succeeded
     return RecordedAttempt(
-        AttemptId(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number),
+        AttemptId(
+            row.dag_id,
+            row.run_id,
+            row.task_id,
+            encoding.to_whole(row.map_index),
+            encoding.to_whole(row.try_number),
+        ),
         began.timestamp() if began is not None else 0.0,
         encoding.to_conf(row.baseline),
         encoding.to_conf(row.effective),
         bool(row.succeeded),
-        row.duration_s,
+        encoding.to_number(row.duration_s),
         category=(row.category or "unknown") if failed else None,
         template_id=row.template_id if failed else None,
         operator=row.operator or "",
