@@ -10,6 +10,8 @@ import hashlib
 import io
 import json
 import logging
+import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ log = logging.getLogger("airflow_autoremed")
 MANIFEST = "manifest.json"
 _LARGEST = 256 * 1024 * 1024
 """Bytes of arrays that are read at most, packed and unpacked."""
+
+_LARGEST_MANIFEST = 16 * 1024 * 1024
 
 M = TypeVar("M")
 
@@ -81,6 +85,21 @@ class Artifact:
             raise UnusableModelError(f"{path} is damaged ({error}); {self.cure}") from None
 
 
+def small_file(path: Path) -> bytes:
+    """The content of a regular file of JSON; nothing else is waited for, or read without end.
+
+    :raises OSError: when it cannot be read. :raises ValueError: when it is no such file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a regular file")
+        raw = file.read(_LARGEST_MANIFEST + 1)
+    if len(raw) > _LARGEST_MANIFEST:
+        raise ValueError(f"larger than {_LARGEST_MANIFEST} bytes")
+    return raw
+
+
 def find(folder: Path, cure: str) -> Artifact:
     """The artifact in *folder*.
 
@@ -89,10 +108,10 @@ def find(folder: Path, cure: str) -> Artifact:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(small_file(path))
     except OSError as error:
         raise UnusableModelError(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnusableModelError(f"{path} is damaged ({error}); {cure}") from None
     if not isinstance(manifest, dict):
         raise UnusableModelError(f"{path} is damaged (not a mapping); {cure}")

@@ -122,7 +122,7 @@ def read(directory: Path | str) -> Model:
     folder = Path(directory)
     found = artifact.find(folder, _CURE)
     found.require({"schema": SCHEMA, "features": features.VERSION})
-    manifest, arrays = found.manifest, found.arrays()
+    manifest, arrays = _checked(found.manifest, folder), found.arrays()
     try:
         similar = {str(key): int(count) for key, count in dict(manifest["similar"]).items()}
         slope, offset, usual = (float(manifest[name]) for name in ("slope", "offset", "usual_duration_s"))
@@ -147,7 +147,32 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
 
     :raises UnusableModelError: when there is nothing to read.
     """
-    return artifact.find(folder, _CURE).manifest
+    return _checked(artifact.find(folder, _CURE).manifest, folder)
+
+
+def _checked(manifest: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """*manifest*, when what it says for people has the shape that they are shown it in.
+
+    :raises UnusableModelError: otherwise.
+    """
+    audits, families = manifest.get("audits", []), manifest.get("families", {})
+    fits = {
+        "audits": isinstance(audits, list)
+        and all(isinstance(each, dict) and {"name", "passed", "says"} <= set(each) for each in audits),
+        "families": isinstance(families, dict),
+        **{
+            name: _is_number(manifest.get(name, 0), 1e12)
+            for name in ("attempts", "failures", "from", "until")
+        },
+    }
+    odd = [name for name, well in fits.items() if not well]
+    if odd:
+        raise UnusableModelError(f"{folder} is damaged (its {', '.join(odd)}); {_CURE}")
+    return manifest
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def write(model: Model, folder: Path) -> None:

@@ -7,7 +7,9 @@ it has to be a directory that both see.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +19,11 @@ from typing import Any
 
 from airflow_autoremed import atomic_file
 from airflow_autoremed.errors import UnusableModelError
+from airflow_autoremed.learning.artifact import small_file
 from airflow_autoremed.learning.model import MANIFEST, load, read, read_manifest
 from airflow_autoremed.types import Predictor
+
+log = logging.getLogger("airflow_autoremed")
 
 CHAMPION = "champion.json"
 _MOST_BEFORE = 20
@@ -39,7 +44,33 @@ class Entry:
 def champion(models: Path | str) -> Predictor | None:
     """The model that decides; ``None`` where there is none that can be used. Never raises."""
     name = _named(Path(models))
-    return None if name is None else load(Path(models) / name)
+    if name is None or not _is_as_promoted(Path(models), name):
+        return None
+    return load(Path(models) / name)
+
+
+def _is_as_promoted(models: Path, name: str) -> bool:
+    """Whether the model is the one that passed its audits and was promoted: its manifest, which names its arrays by
+    their SHA-256, has not been changed since."""
+    promoted = _state(models).get("sha256")
+    if promoted is None:  # promoted by an earlier version of this package
+        return True
+    try:
+        present = _digest(models, name)
+    except (OSError, ValueError) as error:
+        log.warning("[autoremed] The model %s is not used: its manifest cannot be read: %s", name, error)
+        return False
+    if present != promoted:
+        log.warning(
+            "[autoremed] The model %s is not used: it was changed after it was promoted; audit it and promote it again "
+            "(autoremed models promote)",
+            name,
+        )
+    return bool(present == promoted)
+
+
+def _digest(models: Path, name: str) -> str:
+    return hashlib.sha256(small_file(models / name / MANIFEST)).hexdigest()
 
 
 def champion_name(models: Path) -> str | None:
@@ -49,7 +80,8 @@ def champion_name(models: Path) -> str | None:
 
 def before(models: Path) -> list[str]:
     """The models that decided before the present one, the latest first."""
-    return [str(each) for each in _state(models).get("before", [])]
+    found = _state(models).get("before", [])
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def entries(models: Path) -> list[Entry]:
@@ -86,7 +118,9 @@ def rollback(models: Path, *, who: str, why: str) -> str | None:
 
     :return: the name of the model that decides now.
     """
-    earlier = [each for each in before(models) if (models / each / MANIFEST).is_file()]
+    earlier = [
+        each for each in before(models) if Path(each).name == each and (models / each / MANIFEST).is_file()
+    ]
     name = earlier[0] if earlier else None
     _write(models, name, earlier[1:], who, why)
     return name
@@ -97,13 +131,14 @@ def _named(models: Path) -> str | None:
         return None
     name = _state(models).get("name")
     # A name, never a path: the file is no way out of the directory.
-    return Path(name).name if isinstance(name, str) and name else None
+    name = Path(name).name if isinstance(name, str) else ""
+    return name if name not in ("", ".", "..") else None
 
 
 def _state(models: Path) -> dict[str, Any]:
     try:
-        state = json.loads((models / CHAMPION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = json.loads(small_file(models / CHAMPION))
+    except (OSError, ValueError, RecursionError):
         return {}
     return state if isinstance(state, dict) else {}
 
@@ -116,5 +151,6 @@ def _write(models: Path, name: str | None, earlier: list[str], who: str, why: st
         "who": who,
         "why": why,
         "before": earlier[:_MOST_BEFORE],
+        "sha256": None if name is None else _digest(models, name),
     }
     atomic_file.write(models / CHAMPION, (json.dumps(state, indent=2) + "\n").encode())

@@ -87,7 +87,7 @@ def past_attempts(connection: Connection, deployment: str, attempt: AttemptId) -
     return tuple(readable(connection.execute(query), _past))
 
 
-def _past(row: Row[Any]) -> PastAttempt:
+def _past(row: Any) -> PastAttempt:
     return PastAttempt(
         conf=encoding.to_conf(row.effective),
         category=row.category,
