@@ -185,8 +185,9 @@ class Block:
     def number(self, line_start: int) -> int:
         """1-based number of the line in its text."""
         if line_start < self._counted_to:
-            self._counted_to, self._counted = 0, 0
-        self._counted += self.data.count(b"\n", self._counted_to, line_start)
+            self._counted -= self.data.count(b"\n", line_start, self._counted_to)
+        else:
+            self._counted += self.data.count(b"\n", self._counted_to, line_start)
         self._counted_to = line_start
         within = self._counted
         if self._origins is not None:
