@@ -1,6 +1,6 @@
 # Every target does its own set-up. Two to start with: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix bench bench-optimiser proof-short unit integration lint types layers package docs lock clean setup setup-java setup-servers
+.PHONY: help demo test fuzz test-matrix bench bench-optimiser proof-short unit integration lint types layers package docs lock clean setup setup-java setup-servers
 
 BIN := .venv/bin
 
@@ -26,6 +26,9 @@ unit: setup  ## the fast tests: no JVM, no scheduler
 
 integration: setup-servers  ## the tests with real Airflow and real Spark
 	$(BIN)/python -m pytest tests/integration -q -m integration
+
+fuzz: setup  ## what others can write, changed at random, a minute for each reader (FUZZ_S=60, FUZZ_SEED=...)
+	AUTOREMED_FUZZ_S=$(or $(FUZZ_S),60) AUTOREMED_FUZZ_SEED=$(or $(FUZZ_SEED),$(shell date +%s)) $(BIN)/python -m pytest tests/unit/test_fuzz.py -q
 
 test-matrix: setup  ## the whole way on every supported version of Airflow, each installed by itself
 	$(BIN)/python scripts/test_matrix.py $(ARGS)

@@ -58,24 +58,26 @@ class Peaks:
         self._driver_runs_tasks |= runs_tasks and executor == DRIVER
         known = self._of.get(executor)
         if known is None:
-            self._sum_up_the_first()
+            self._sum_up_the_others()
             known = self._of.setdefault(executor, {})
         for name, parts in _PARTS.items():
             value = sum(_positive(sample.get(part)) for part in parts)
             if value > known.get(name, 0):
                 known[name] = value
 
-    def _sum_up_the_first(self) -> None:
+    def _sum_up_the_others(self) -> None:
+        """Make room: executors are told apart no longer, but for the driver."""
         if len(self._of) < MAX_EXECUTORS:
             return
-        first = next(name for name in self._of if name != DRIVER)
-        peaks = self._of.pop(first)
-        for name, value in peaks.items():
-            self._before[name] = max(value, self._before.get(name, 0))
-        for accounted in _ACCOUNTED:
-            amount = _overhead(peaks, *accounted)
-            if amount is not None:
-                self._overheads_before[accounted] = max(amount, self._overheads_before.get(accounted, 0))
+        driver = self._of.pop(DRIVER, None)
+        for peaks in self._of.values():
+            for name, value in peaks.items():
+                self._before[name] = max(value, self._before.get(name, 0))
+            for accounted in _ACCOUNTED:
+                amount = _overhead(peaks, *accounted)
+                if amount is not None:
+                    self._overheads_before[accounted] = max(amount, self._overheads_before.get(accounted, 0))
+        self._of = {} if driver is None else {DRIVER: driver}
 
     def results(self, conf: Conf) -> dict[str, int | None]:
         """The fields of ``RunMetrics`` whose names begin with ``peak_``, without ``peak_execution``."""
