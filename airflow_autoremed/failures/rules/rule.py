@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import Pool, Restartable, Side, Source
 
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TEXTS = ("id", "category", "pattern", "summary", "hint", "reference")
@@ -178,53 +179,81 @@ def make_rule(plain: Any, path: Path | str = "", line: int = 0) -> Rule:
         raise InvalidRuleError(
             f"is a {type(plain).__name__}; write a mapping with id, category, rank, pattern, summary"
         )
-    _check_keys(plain)
     identifier = plain.get("id")
     if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
         raise InvalidRuleError(
             f"has the id {identifier!r}; write a name in kebab-case, for example my-team-quota"
         )
+    problems = [
+        f"has the unknown key {key!r}; {_did_you_mean(key, _KEYS)}" for key in plain if key not in _KEYS
+    ]
+    if not isinstance(plain.get("silence"), bool | None):
+        problems.append(f"has silence: {plain['silence']!r}; write true or false")
     if plain.get("silence") is True:
+        _raise(problems)
         return Rule(identifier, "", 0, "", (), 0, path=str(path), line=line, silence=True)
-    if plain.get("silence") not in (None, False):
-        raise InvalidRuleError(f"has silence: {plain['silence']!r}; write true or false")
-    for name in (*_TEXTS, *_CONDITIONS):
-        if name in plain and not isinstance(plain[name], str):
-            raise InvalidRuleError(f"has {name}: {plain[name]!r}; write a text (quote it)")
-    _need(plain, "category", "pattern", "summary")
-    category = plain["category"]
-    if category not in CATEGORIES:
-        raise InvalidRuleError(f"has the category {category!r}; {_did_you_mean(category, CATEGORIES)}")
-    literals, window = _literals(plain)
-    conditions = {name: _condition(plain, name) for name in _CONDITIONS}
-    return Rule(
+    problems += [
+        f"has {name}: {plain[name]!r}; write a text (quote it)"
+        for name in (*_TEXTS, *_CONDITIONS)
+        if name in plain and not isinstance(plain[name], str)
+    ]
+    _raise(problems)
+
+    def checked(read: Callable[[], T], otherwise: T) -> T:
+        """What *read* makes of a field; a problem is kept, so that all are told at once."""
+        try:
+            return read()
+        except InvalidRuleError as error:
+            problems.append(str(error))
+            return otherwise
+
+    checked(lambda: _need(plain, "category", "pattern", "summary"), None)
+    category = checked(lambda: _category(plain.get("category", "")), "")
+    pattern = plain.get("pattern", "")
+    none: tuple[str, ...] = ()
+    literals, window = checked(lambda: _literals(plain), (none, 0)) if pattern else (none, 0)
+    conditions = {name: checked(partial(_condition, plain, name), none) for name in _CONDITIONS}
+    rule = Rule(
         id=identifier,
         category=category,
-        rank=_rank(plain.get("rank")),
-        pattern=plain["pattern"],
+        rank=checked(lambda: _rank(plain.get("rank")), 0),
+        pattern=pattern,
         literals=literals,
         window=window,
-        source=_sources(plain.get("source")),
+        source=checked(lambda: _sources(plain.get("source")), ()),
         unless=plain.get("unless", ""),
         preceded_by=plain.get("preceded_by", ""),
         not_preceded_by=plain.get("not_preceded_by", ""),
         followed_by=plain.get("followed_by", ""),
         condition_literals={name: texts for name, texts in conditions.items() if texts},
-        only_if_failed=_flag(plain, "only_if_failed"),
-        restartable=_restartable(plain.get("restartable")),
-        sizes=_sizes(plain),
-        side=_word(plain, "side", Side),
-        pool=_word(plain, "pool", Pool),
-        setting=_setting(plain),
-        indivisible=_flag(plain, "indivisible"),
-        summary=plain["summary"],
+        only_if_failed=checked(lambda: _flag(plain, "only_if_failed"), False),
+        restartable=checked(lambda: _restartable(plain.get("restartable")), None),
+        sizes=checked(lambda: _sizes(plain), {}) if literals else {},
+        side=checked(lambda: _word(plain, "side", Side), None),
+        pool=checked(lambda: _word(plain, "pool", Pool), None),
+        setting=checked(lambda: _setting(plain), ""),
+        indivisible=checked(lambda: _flag(plain, "indivisible"), False),
+        summary=plain.get("summary", ""),
         hint=plain.get("hint", ""),
         reference=plain.get("reference", ""),
-        examples=_texts(plain, "examples"),
-        counter_examples=_texts(plain, "counter_examples"),
+        examples=checked(lambda: _texts(plain, "examples"), ()),
+        counter_examples=checked(lambda: _texts(plain, "counter_examples"), ()),
         path=str(path),
         line=line,
     )
+    _raise(problems)
+    return rule
+
+
+def _raise(problems: Sequence[str]) -> None:
+    if problems:
+        raise InvalidRuleError(". It also ".join(problems))
+
+
+def _category(category: Any) -> str:
+    if category and category not in CATEGORIES:
+        raise InvalidRuleError(f"has the category {category!r}; {_did_you_mean(category, CATEGORIES)}")
+    return str(category)
 
 
 def _did_you_mean(word: Any, known: Any) -> str:
@@ -232,12 +261,6 @@ def _did_you_mean(word: Any, known: Any) -> str:
 
     close = difflib.get_close_matches(str(word), list(known), n=1)
     return f"did you mean {close[0]!r}?" if close else "write one of: " + ", ".join(sorted(known))
-
-
-def _check_keys(plain: Mapping[Any, Any]) -> None:
-    for key in plain:
-        if key not in _KEYS:
-            raise InvalidRuleError(f"has the unknown key {key!r}; {_did_you_mean(key, _KEYS)}")
 
 
 def _need(plain: Mapping[str, Any], *names: str) -> None:

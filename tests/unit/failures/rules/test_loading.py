@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from airflow_autoremed.errors import PatternError
+from airflow_autoremed.errors import InvalidRuleError, PatternError
 from airflow_autoremed.failures.authoring.check import check_files, main
 from airflow_autoremed.failures.matching.classify import classify_texts
 from airflow_autoremed.failures.rules import compiled_cache, loading
 from airflow_autoremed.failures.rules.loading import compiled_package, load_catalogue
 from airflow_autoremed.failures.rules.pattern_literals import analyse
 from airflow_autoremed.failures.rules.quantities import parse_quantity
+from airflow_autoremed.failures.rules.rule import make_rule
 from airflow_autoremed.taxonomy import CATEGORIES
 from airflow_autoremed.types import Restartable
 
@@ -509,3 +510,19 @@ def test_a_file_of_the_code_that_is_gone_is_never_taken_for_an_unchanged_one(mon
     monkeypatch.setattr(compiled_cache, "_CODE", (*compiled_cache._CODE, "gone.py"))
     with pytest.raises(FileNotFoundError, match=r"gone\.py"):
         compiled_cache.fingerprint([])
+
+
+def test_all_that_is_wrong_with_a_rule_is_said_at_once() -> None:
+    plain = {
+        "id": "team-quota",
+        "category": "nonsense",
+        "rank": 0,
+        "pattern": "Quota exceeded",
+        "pool": "hep",
+    }
+    with pytest.raises(InvalidRuleError) as wrong:
+        make_rule(plain)
+    said = str(wrong.value)
+    for part in ("lacks summary", "category 'nonsense'", "rank 0", "pool: 'hep'"):
+        assert part in said
+    assert said.count(". It also has") == 3
