@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 MASK = "***"
 _MASK = b"***"
@@ -20,16 +21,38 @@ _HINTS = (
 ).split()
 """In small letters; whatever the rules match has one of these, or is the password of a URL."""
 
-_SECRET_KEY = re.compile(
-    r"pass(?!ive|ed|through)|pwd|secret|token|credential|cred\b|key\b|key[._]|apikey|(?:^|[._-])(?:sas|auth|sig|signature)\b|"
-    r"^spark\.(?:executorenv|yarn\.appmasterenv|driverenv|kubernetes\.driverenv|mesos\.driverenv)\.",
-    re.IGNORECASE,
+_SECRET_WORDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "_pass",
+    ".pass",
+    "-pass",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "key",
+)
+_SECRET_ENDS = ("sas", "auth", "sig", "signature", "cred")
+_ENVIRONMENTS = (
+    "spark.executorenv.",
+    "spark.yarn.appmasterenv.",
+    "spark.driverenv.",
+    "spark.kubernetes.driverenv.",
+    "spark.mesos.driverenv.",
 )
 
 
 def is_secret(key: str) -> bool:
     """Whether a setting of that name may hold a secret. What is put into a process's environment may."""
-    return _SECRET_KEY.search(key[:1000]) is not None
+    small = key.lower()
+    return (
+        any(word in small for word in _SECRET_WORDS)
+        or small.startswith(_ENVIRONMENTS)
+        or small.replace("_", ".").replace("-", ".").rpartition(".")[2] in _SECRET_ENDS
+    )
 
 
 def mask_secrets(text: str) -> str:
@@ -77,33 +100,57 @@ _VALUE = (
     rb"(?:(?P<q>" + _QUOTE + rb")(?P<quoted>(?:(?!(?P=q))[^\n])*)(?P<e>(?P=q))?|"
     rb"(?P<braced>\{[^}\n\"']{1,256}\}(?=[;\s]|\Z))|(?P<plain>" + _PLAIN + rb"+))"
 )
-_NAMED = re.compile(_NAME + _BETWEEN)
-"""Searched for in the text in small letters."""
-_VALUE_AT = re.compile(_VALUE)
-_RANDOM = re.compile(
-    rb"(?=[^\d\s]{0,300}\d)(?=[\d+/.=~_-]{0,300}[A-Za-z])[\w+/.=~-]{12,4096}(?=[\s\"',;)}\]]|\Z)"
-)
-_DIGIT_IN_WORD = re.compile(rb"\S{0,100}\d")
-_SETTING_IN_BRACKETS = re.compile(rb"\((?P<name>[\w.-]{0,199})\Z")
-_QUOTE_AT = re.compile(_QUOTE)
-_NOT_SECRET = re.compile(
-    rb"(?:\*\*\*|true\b|false\b|none\b|null\b|simple\b|kerberos\b|token\b|\$\{|\{\{|[\[(<]redacted)",
-    re.IGNORECASE,
-)
+
+
+class _Patterns(NamedTuple):
+    """What :func:`_assigned` looks with; compiled when a text is met that may hold a secret."""
+
+    named: re.Pattern[bytes]
+    """A name and what stands between it and its value; searched for in the text in small letters."""
+    value: re.Pattern[bytes]
+    """A value."""
+    random: re.Pattern[bytes]
+    """A text that looks like no word."""
+    digit_in_word: re.Pattern[bytes]
+    setting_in_brackets: re.Pattern[bytes]
+    quote: re.Pattern[bytes]
+    not_secret: re.Pattern[bytes]
+    """What stands where a value could, and is none."""
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> _Patterns:
+    return _Patterns(
+        named=re.compile(_NAME + _BETWEEN),
+        value=re.compile(_VALUE),
+        random=re.compile(
+            rb"(?=[^\d\s]{0,300}\d)(?=[\d+/.=~_-]{0,300}[A-Za-z])[\w+/.=~-]{12,4096}(?=[\s\"',;)}\]]|\Z)"
+        ),
+        digit_in_word=re.compile(rb"\S{0,100}\d"),
+        setting_in_brackets=re.compile(rb"\((?P<name>[\w.-]{0,199})\Z"),
+        quote=re.compile(_QUOTE),
+        not_secret=re.compile(
+            rb"(?:\*\*\*|true\b|false\b|none\b|null\b|simple\b|kerberos\b|token\b|\$\{|\{\{|[\[(<]redacted)",
+            re.IGNORECASE,
+        ),
+    )
 
 
 def _assigned(raw: bytes) -> bytes:
     """Names of secrets with a value: ``password=x``, ``'secret.key', 'x'``, ``sfPassword -> x``, ``<password>x<``."""
+    patterns = _patterns()
     small = raw.lower()
     pieces: list[bytes] = []
     done = at = 0
-    while (found := _NAMED.search(small, at)) is not None:
+    while (found := patterns.named.search(small, at)) is not None:
         # Whatever stands there, it is looked for names again if it is no value.
         at = found.end("strong") if found["strong"] else found.end("weak")
-        quote = _QUOTE_AT.match(raw, found.end())
-        if _NOT_SECRET.match(raw, quote.end() if quote else found.end()) or not _has_value(raw, small, found):
+        quote = patterns.quote.match(raw, found.end())
+        if patterns.not_secret.match(raw, quote.end() if quote else found.end()) or not _has_value(
+            raw, small, found
+        ):
             continue
-        value = _VALUE_AT.match(raw, found.end())
+        value = patterns.value.match(raw, found.end())
         if value is None:
             continue
         begin, end = value.span("quoted" if quote else "braced" if value["braced"] else "plain")
@@ -115,21 +162,25 @@ def _assigned(raw: bytes) -> bytes:
 
 def _has_value(raw: bytes, small: bytes, found: re.Match[bytes]) -> bool:
     """Whether what follows the name is its value, as far as the form tells. Looks no further than a few hundred bytes."""
+    patterns = _patterns()
     after = found.end()
     if found["assign"] or found["named"] or found["xml"]:
         return True
     if found["colon"]:
-        return bool(found["strong"] or _QUOTE_AT.match(raw, after)) or _RANDOM.match(raw, after) is not None
+        return (
+            bool(found["strong"] or patterns.quote.match(raw, after))
+            or patterns.random.match(raw, after) is not None
+        )
     if found["comma"]:  # a tuple: both quoted, or in brackets with the name of a setting
         if found["close"]:
-            return _QUOTE_AT.match(raw, after) is not None
+            return patterns.quote.match(raw, after) is not None
         start = found.start()
-        name = _SETTING_IN_BRACKETS.search(small, max(0, start - 200), start)
-        return name is not None and (b"." in name["name"] or _RANDOM.match(raw, after) is not None)
+        name = patterns.setting_in_brackets.search(small, max(0, start - 200), start)
+        return name is not None and (b"." in name["name"] or patterns.random.match(raw, after) is not None)
     if found["blank"].rstrip().endswith(b"is"):
-        return bool(found["strong"]) and _DIGIT_IN_WORD.match(raw, after) is not None
+        return bool(found["strong"]) and patterns.digit_in_word.match(raw, after) is not None
     return small[found.start() - 1 : found.start()] in (b".", b"-", b"_", b" ") and (
-        _RANDOM.match(raw, after) is not None
+        patterns.random.match(raw, after) is not None
     )
 
 
