@@ -51,6 +51,7 @@ for _name in (
     "test_a_decision_without_a_patch_is_a_decision",
     "test_an_attempt_that_starts_is_told_the_modes_that_people_set",
     "test_an_attempt_that_is_switched_off_leaves_nothing",
+    "test_a_patch_that_takes_the_place_of_another_says_so_in_the_life_of_that",
     "test_recording_twice_leaves_one_row_with_the_last_decision",
     "test_a_try_that_resumes_after_a_deferral_keeps_its_first_beginning",
     "test_past_attempts_are_the_earlier_tries_of_this_task_instance_oldest_first",

@@ -25,12 +25,12 @@ _A_MODE = "mode"
 # because every try asks for both: an override stands in the columns of a patch, see _override().
 _IN_FORCE = text(
     "SELECT p.key, p.kind, p.dag_id, p.run_id, p.task_id, p.map_index, p.fingerprint, p.from_try, p.operations, "
-    "p.category, p.state_at, p.last_used_at, "
+    "p.category, p.state, p.state_at, p.last_used_at, "
     "(SELECT autoremed_patch_changes.why FROM autoremed_patch_changes WHERE autoremed_patch_changes.patch_key = p.key "
     "ORDER BY autoremed_patch_changes.id DESC LIMIT 1) AS why "
     "FROM autoremed_patches p WHERE p.deployment = :deployment AND p.dag_id = :dag_id AND p.task_id = :task_id "
     f"AND p.kind = 'task' AND p.state = '{PatchState.PROMOTED.value}' "
-    f"UNION ALL SELECT o.mode, '{_A_MODE}', o.dag_id, o.who, o.task_id, -1, '', o.id, '', o.category, o.at, NULL, o.why "
+    f"UNION ALL SELECT o.mode, '{_A_MODE}', o.dag_id, o.who, o.task_id, -1, '', o.id, '', o.category, '', o.at, NULL, o.why "
     "FROM autoremed_overrides o WHERE o.deployment = :deployment AND o.ended_at IS NULL "
     "AND (o.dag_id = '' OR o.dag_id = :dag_id) AND (o.task_id = '' OR o.task_id = :task_id)"
 )

@@ -421,6 +421,15 @@ def test_an_attempt_that_starts_is_told_the_modes_that_people_set(store: Store) 
     assert not store.end_override(overrides[0].id, who="ada", why="again")
 
 
+def test_a_patch_that_takes_the_place_of_another_says_so_in_the_life_of_that(store: Store) -> None:
+    for_the_task = replace(patch_for(TRY_1), scope=Scope("etl", ANY, "aggregate", -1, "task", "f"))
+    first = store.promote_patch(for_the_task, category="executor_oom", who="me", why="proven")
+    store.promote_patch(for_the_task, category="executor_oom", who="me", why="proven anew")
+    assert store.patch_state(first) is PatchState.SUPERSEDED
+    (found,) = store.find_patches(first)
+    assert [(each.from_state, each.to_state) for each in found.changes][-1] == ("promoted", "superseded")
+
+
 def test_an_attempt_that_is_switched_off_leaves_nothing(store: Store) -> None:
     start = AttemptStart(TRY_1, DECLARED, DECLARED, "SparkSubmitOperator", NOON, max_tries=3)
     assert store.start(start, goes_on=lambda overrides: False) is None
