@@ -61,12 +61,12 @@ def violations(conf: Conf, baseline: Conf, limits: Limits, *, category: str | No
     """
     changed = sorted(key for key in {*conf, *baseline} if conf.get(key) != baseline.get(key))
     return [
-        *_changes(conf, baseline, changed, limits, category in _ASK_FOR_LESS),
+        *_changes(conf, baseline, changed, limits, category),
         *_containers(conf, baseline, limits),
     ]
 
 
-_ASK_FOR_LESS = (RIGHT_SIZED, "memory_request_invalid")
+_CANNOT_BE_GRANTED = "memory_request_invalid"
 _DOWN = frozenset(("spark.executor.cores", "spark.sql.autoBroadcastJoinThreshold"))
 """Fewer tasks share an executor's memory; a broadcast that is too large is not made."""
 _PARTITIONS = ("spark.sql.shuffle.partitions", "spark.default.parallelism")
@@ -119,12 +119,14 @@ def _most(key: str, conf: Conf, baseline: Conf, limits: Limits) -> float | None:
 
 
 def _out_of_bounds(
-    key: str, number: float, conf: Conf, baseline: Conf, limits: Limits, asks_for_less: bool
+    key: str, number: float, conf: Conf, baseline: Conf, limits: Limits, category: str | None
 ) -> str | None:
     least, most = _least(key, baseline), _most(key, conf, baseline, limits)
     text = conf[key]
-    if least is not None and asks_for_less and PATCHABLE[key].footprint:
-        least /= limits.max_growth
+    if least is not None and PATCHABLE[key].footprint:
+        least *= (
+            0 if category == _CANNOT_BE_GRANTED else 1 / limits.max_growth if category == RIGHT_SIZED else 1
+        )
     if least is not None and number < least:
         what = baseline[key] if key in baseline else f"Spark's default, {PATCHABLE[key].format(least)}"
         return f"{key} = {text} is less than {what}"
@@ -134,7 +136,7 @@ def _out_of_bounds(
 
 
 def _changes(
-    conf: Conf, baseline: Conf, changed: list[str], limits: Limits, asks_for_less: bool
+    conf: Conf, baseline: Conf, changed: list[str], limits: Limits, category: str | None
 ) -> list[str]:
     found = []
     for key in changed:
@@ -154,7 +156,7 @@ def _changes(
             except ValueError as error:
                 found.append(f"{key}: {error}")
                 continue
-            beyond = _out_of_bounds(key, number, conf, baseline, limits, asks_for_less)
+            beyond = _out_of_bounds(key, number, conf, baseline, limits, category)
             if beyond is not None:
                 found.append(beyond)
                 continue

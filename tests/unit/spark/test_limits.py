@@ -76,13 +76,14 @@ def test_a_timing_above_sparks_default_may_go_back_to_it_and_no_further() -> Non
     assert refused({"spark.executor.heartbeatInterval": "9s"}, declared)
 
 
-def test_only_right_sizing_and_a_request_that_cannot_be_granted_ask_for_less_and_not_for_nothing() -> None:
+def test_only_right_sizing_and_a_request_that_cannot_be_granted_ask_for_less() -> None:
     less = {"spark.executor.memory": "2g"}
     assert refused(less)
     assert refused(less, category="executor_oom_heap")
     assert refused(less, category=RIGHT_SIZED) == []
     assert refused(less, category="memory_request_invalid") == []
     assert refused({"spark.executor.memory": "460m"}, category=RIGHT_SIZED), "an eighth of it at least"
+    assert refused({"spark.executor.memory": "460m"}, category="memory_request_invalid") == []
     assert refused({"spark.network.timeout": "1s"}, category=RIGHT_SIZED)
 
 
