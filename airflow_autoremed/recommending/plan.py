@@ -69,6 +69,10 @@ class Plan:
         """The value that the last attempt ran with; ``None`` where Spark's default held."""
         return allocation.value(self.effective, key)
 
+    def declared_text(self, key: str) -> str | None:
+        """As it is written, whether it is a setting of the allow-list or not."""
+        return self.effective.get(key)
+
     def floor(self, key: str, default: float | None = None) -> float:
         """The largest value of *key* that failed for this cause."""
         fallback = PATCHABLE[key].default if default is None else default
@@ -83,8 +87,8 @@ class Plan:
 
     def raise_to(self, key: str, value: float) -> bool:
         """Raise a setting that takes no container memory to *value*, up to its own maximum; whether it rose."""
-        target = min(value, PATCHABLE[key].maximum)
-        if target <= self.floor(key):
+        target, floor = min(value, PATCHABLE[key].maximum), self.floor(key)
+        if target <= floor or (target < value and target < floor * REAL_STEP):
             self.shortage = Shortage("setting", f"{key} is at its maximum")
             return False
         self.set(key, target)
@@ -99,6 +103,7 @@ class Plan:
         base = growth_base(key, self.baseline)
         ceiling = growth_ceiling(key, self.baseline, self.limits)
         fits = room(key, role, self.conf, self.limits)
+        wanted = wanted // MIB * MIB
         target = min(wanted, ceiling, fits) // MIB * MIB
         if target < wanted and target < floor * REAL_STEP:
             what = f"{key} would have to grow beyond {format_bytes(int(floor))} (to about {format_bytes(int(wanted))})"

@@ -20,14 +20,19 @@ _OVERHEAD_FACTOR = 0.1
 
 
 def value(conf: Conf, key: str) -> float | None:
-    """The value of an allow-listed *key* in bytes, seconds or plain; ``None`` where absent or unreadable."""
+    """The value of an allow-listed *key* in bytes, seconds or plain; ``None`` where absent or unreadable.
+
+    What is below Spark's minimum is read: it is declared, and too small.
+    """
     text = conf.get(key)
     if text is None:
         return None
+    spec = PATCHABLE[key]
     try:
-        return PATCHABLE[key].parse(text)
+        number = spec.read(text)
     except ValueError:
         return None
+    return number if min(0, spec.minimum) <= number <= spec.maximum else None
 
 
 def heap(conf: Conf, role: Role) -> int:
@@ -74,6 +79,7 @@ def container(conf: Conf, role: Role) -> int:
     if role == "executor":
         if value(conf, "spark.memory.offHeap.enabled"):
             size += int(value(conf, "spark.memory.offHeap.size") or 0)
+        size += int(value(conf, "spark.comet.memoryOverhead") or 0)
         size += int(value(conf, "spark.executor.pyspark.memory") or 0)
     return size
 

@@ -39,12 +39,16 @@ class KeySpec(NamedTuple):
 
         :raises ValueError: when Spark would not read it, or it is out of range.
         """
-        value = self._value(text)
+        value = self.read(text)
         if not self.minimum <= value <= self.maximum:
             raise ValueError(f"{text!r} is out of range ({self.minimum:g} to {self.maximum:g})")
         return value
 
-    def _value(self, text: str) -> float:
+    def read(self, text: str) -> float:
+        """The value, whatever the range: what is below Spark's minimum is too small, not unreadable.
+
+        :raises ValueError: when Spark would not read it.
+        """
         if self.kind == "memory":
             return parse_bytes(text, self.unit)
         if self.kind == "duration":
@@ -99,6 +103,7 @@ PATCHABLE: Mapping[str, KeySpec] = {
     "spark.executor.pyspark.memory": KeySpec("memory", "m", None, 0, 4096 * GIB, footprint=True),
     "spark.memory.offHeap.enabled": KeySpec("flag", default=0),
     "spark.memory.offHeap.size": KeySpec("memory", "b", None, 0, 4096 * GIB, footprint=True),
+    "spark.comet.memoryOverhead": KeySpec("memory", "m", None, 0, 4096 * GIB, footprint=True),
     "spark.memory.fraction": KeySpec("ratio", default=0.6, minimum=0.1, maximum=0.9),
     "spark.executor.cores": KeySpec("count", default=1, minimum=1, maximum=1024),
     "spark.task.cpus": KeySpec("count", default=1, minimum=1, maximum=1024),
@@ -107,6 +112,11 @@ PATCHABLE: Mapping[str, KeySpec] = {
     "spark.dynamicAllocation.maxExecutors": KeySpec("count", minimum=1, maximum=100_000),
     "spark.sql.shuffle.partitions": KeySpec("count", default=200, minimum=1, maximum=100_000),
     "spark.default.parallelism": KeySpec("count", minimum=1, maximum=100_000),
+    "spark.sql.execution.arrow.maxRecordsPerBatch": KeySpec(
+        "count", default=10_000, minimum=1, maximum=10_000_000
+    ),
+    "spark.rapids.sql.concurrentGpuTasks": KeySpec("count", default=2, minimum=1, maximum=64),
+    "spark.rapids.sql.batchSizeBytes": KeySpec("memory", "b", 1 * GIB, 1 * MIB, 2047 * MIB),
     "spark.driver.maxResultSize": KeySpec("memory", "b", 1 * GIB, 0, 4096 * GIB),
     "spark.sql.autoBroadcastJoinThreshold": KeySpec("memory", "b", 10 * MIB, -1, 8 * GIB, bare=True),
     "spark.sql.broadcastTimeout": KeySpec("duration", "s", 300, 1, 86_400, bare=True),
@@ -114,6 +124,12 @@ PATCHABLE: Mapping[str, KeySpec] = {
     "spark.kryoserializer.buffer": KeySpec("memory", "k", 64 * KIB, 1 * KIB, 2047 * MIB),
     "spark.kryoserializer.buffer.max": KeySpec("memory", "m", 64 * MIB, 1 * MIB, 2047 * MIB),
     "spark.rpc.message.maxSize": KeySpec("memory", "m", 128 * MIB, 1 * MIB, 2047 * MIB, bare=True),
+    "spark.connect.grpc.maxInboundMessageSize": KeySpec(
+        "memory", "b", 128 * MIB, 1 * MIB, 2047 * MIB, bare=True
+    ),
+    "spark.reducer.maxSizeInFlight": KeySpec("memory", "m", 48 * MIB, 1 * MIB, 2047 * MIB),
+    "spark.maxRemoteBlockSizeFetchToMem": KeySpec("memory", "b", 200 * MIB, 1 * MIB, 2047 * MIB),
+    "spark.port.maxRetries": KeySpec("count", default=16, minimum=0, maximum=1000),
     "spark.network.timeout": KeySpec("duration", "s", 120, 1, 86_400),
     "spark.executor.heartbeatInterval": KeySpec("duration", "ms", 10, 1, 3_600),
     "spark.rpc.askTimeout": KeySpec("duration", "s", 120, 1, 86_400),
@@ -126,10 +142,15 @@ PATCHABLE: Mapping[str, KeySpec] = {
 }
 """Setting to what it is."""
 
-SIZED_FLAGS = ("-Xss", "-XX:MaxMetaspaceSize=", "-XX:MaxDirectMemorySize=")
+NETTY_DIRECT = "-Dio.netty.maxDirectMemory="
+"""Netty's own limit of direct memory: a whole number of bytes, because Netty reads no unit."""
+SIZED_FLAGS = ("-Xss", "-XX:MaxMetaspaceSize=", "-XX:MaxDirectMemorySize=", NETTY_DIRECT)
 """The only JVM options that remediation writes."""
 
-_SIZED_FLAG = rf"(?:{'|'.join(map(re.escape, SIZED_FLAGS))})[0-9]{{1,7}}[kKmMgG]"
+_SIZED_FLAG = (
+    rf"(?:{'|'.join(re.escape(flag) for flag in SIZED_FLAGS if flag != NETTY_DIRECT)})[0-9]{{1,7}}[kKmMgG]"
+    rf"|{re.escape(NETTY_DIRECT)}[0-9]{{1,12}}"
+)
 _CARRIED_FLAG = rf"(?:{'|'.join(map(re.escape, SIZED_FLAGS))})[0-9]{{1,12}}[kKmMgGtT]?"
 _OTHERS = "others:"
 _LARGEST_FLAG = 16 * GIB
@@ -151,7 +172,7 @@ def with_jvm_flag(options: str, flag: str, size: int) -> str:
     if flag not in SIZED_FLAGS:
         raise ValueError(f"{flag!r} is not one of {', '.join(SIZED_FLAGS)}")
     kept = [word for word in options.split() if not word.startswith(flag)]
-    return " ".join([*kept, f"{flag}{format_bytes(size)}"])
+    return " ".join([*kept, f"{flag}{size if flag == NETTY_DIRECT else format_bytes(size)}"])
 
 
 def sized_flags(options: str) -> list[str]:

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Protocol
 
 from airflow_autoremed.failures.anatomy import lines
-from airflow_autoremed.types import EvidenceLine, Source
+from airflow_autoremed.failures.anatomy.place import side_of, side_of_frame
+from airflow_autoremed.types import EvidenceLine, Side, Source
 
 LITERALS = (
     *("Traceback (most recent", "Exception", "Error", "Caused by: ", "Throwable"),
@@ -102,6 +103,8 @@ class Event:
     """With the frames of a stack trace, or marked as the end of a thread: nobody just printed it."""
     quiet: bool = False
     """Logged as INFO or below, or printed by the job."""
+    frames: set[Side] = field(default_factory=set)
+    """The processes that its stack frames speak of."""
 
     @cached_property
     def tasks(self) -> frozenset[tuple[str, str]]:
@@ -128,6 +131,11 @@ class Event:
             if "xecutor" in text or "BlockManagerId(" in text
             for executor in _EXECUTOR.finditer(text)
         )
+
+    @property
+    def side(self) -> Side | None:
+        """The process that it befell; ``None``: it does not say."""
+        return side_of(self._texts(), self.frames)
 
     def _texts(self) -> Iterator[str]:
         yield from (text for _, text in self.told)
@@ -469,6 +477,9 @@ class EventLog:
         if lines.continues(text):
             if lines.is_frame(text):
                 state.framed, state.soft = True, 0
+                found = side_of_frame(text)
+                if found is not None:
+                    event.frames.add(found)
             return True
         if state.framed and not state.waiting and not state.within:
             return False

@@ -11,14 +11,16 @@ from airflow_autoremed.failures.matching.by_kind import OnChain, kind_on_chain
 from airflow_autoremed.failures.rules.outcome_signs import SignKind
 from airflow_autoremed.failures.rules.rule import Rule
 from airflow_autoremed.redaction import mask_secrets
-from airflow_autoremed.taxonomy import CATEGORIES
+from airflow_autoremed.taxonomy import CATEGORIES, Category
 from airflow_autoremed.types import (
     UNKNOWN,
     Classification,
     EvidenceLine,
     Link,
     Match,
+    Pool,
     Restartable,
+    Side,
     Source,
 )
 
@@ -101,9 +103,9 @@ def decide(
         )
     rule = rules[winner]
     decided_by = next(event for event in pool if any(each.target == winner for each in event.readings))
-    category = CATEGORIES[rule.category]
+    category, side = _placed(rule, decided_by)
     return Classification(
-        category=rule.category,
+        category=category.id,
         rule=rule.id,
         restartable=rule.restartable or category.usual_restartable,
         memory_configuration=category.memory_configuration,
@@ -112,7 +114,7 @@ def decide(
         hint=rule.hint,
         reference=rule.reference,
         sizes=where.sizes,
-        side=rule.side or category.side,
+        side=side,
         pool=rule.pool or category.pool,
         setting=rule.setting,
         indivisible=rule.indivisible,
@@ -120,6 +122,18 @@ def decide(
         chain=masked(links(chain, pool, decided_by)),
         unseen=unseen(chain, log, decided_by),
     )
+
+
+def _placed(rule: Rule, decided_by: Event) -> tuple[Category, Side | None]:
+    """Category and side: what the rule says, else what threads and frames around it say, else the category's own.
+
+    The rules of heaps and containers that do not see the process name the executor, which it most often is.
+    """
+    category = CATEGORIES[rule.category]
+    seen = decided_by.side
+    if rule.side is None and not rule.users and category.side is Side.EXECUTOR and seen is Side.DRIVER:
+        return CATEGORIES.get(category.id.replace("executor", "driver"), category), seen
+    return category, rule.side or category.side or seen
 
 
 def _by_kind(
@@ -153,6 +167,8 @@ def _of_kind(
         lines=as_evidence([(found.number, found.text)], found.event.source),
         summary=f"{kind.why[0].upper()}{kind.why[1:]}.",
         hint=found.hint,
+        side=Side(kind.side) if kind.side else CATEGORIES[kind.category].side or found.event.side,
+        pool=Pool(kind.pool) if kind.pool else CATEGORIES[kind.category].pool,
         runners_up=runners,
         chain=masked(links(chain, pool, found.event)),
         unseen=unseen(chain, log, found.event),

@@ -1,0 +1,126 @@
+"""Requests that the cluster does not grant: what is too large is cut, what is too small is raised, the rest is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from airflow_autoremed.recommending.place import deciding_text
+from airflow_autoremed.recommending.plan import Plan
+from airflow_autoremed.spark import allocation
+from airflow_autoremed.spark.allocation import Role
+from airflow_autoremed.spark.keys import PATCHABLE
+from airflow_autoremed.spark.sizes import GIB, MIB, format_bytes
+from airflow_autoremed.types import Shortage
+
+_LEAST_HEAP = 1 * GIB
+_LEAST_BESIDE = 384 * MIB
+_CORES = "spark.executor.cores"
+
+
+def invalid_request(plan: Plan) -> bool:
+    """A request below Spark's minimum is raised to 1 GiB. Of one above what the cluster grants the part that is too large
+    is cut (heap, overhead, other memory, or cores), and the rest is kept."""
+    text, role = deciding_text(plan), _role(plan)
+    key = f"spark.{role}.memory"
+    if "must be at least" in text or "INVALID_DRIVER_MEMORY" in text or "INVALID_EXECUTOR_MEMORY" in text:
+        plan.set(key, max(_LEAST_HEAP, 2 * (plan.declared(key) or 0)))
+        return True
+    if plan.cause.setting == _CORES:
+        return _fewer_cores(plan)
+    threshold = plan.cause.sizes.get("threshold")
+    if threshold is None:
+        return _half_the_heap(plan, role)
+    return _cut_to(plan, role, min(size for size in (threshold, plan.limits.max_container_memory) if size))
+
+
+def _role(plan: Plan) -> Role:
+    if plan.cause.side is not None:
+        return plan.cause.side.value
+    text = deciding_text(plan).lower()
+    driver = "driver-memory" in text or "driver memory" in text or "am memory" in text
+    if "could not reserve" in text:
+        # The JVM that could not start says how much it asked for.
+        needed = plan.cause.sizes.get("needed", 0)
+        driver = needed != allocation.heap(plan.conf, "executor")
+    return "driver" if driver else "executor"
+
+
+def _cut_to(plan: Plan, role: Role, granted: int) -> bool:
+    """Cut the largest parts of a container, the largest first, until it has at most *granted* bytes."""
+    over = max(allocation.container(plan.conf, role), _stated(plan)) - granted
+    beside = allocation.container(plan.conf, role) - allocation.heap(plan.conf, role)
+    if over <= 0 and plan.cause.sizes.get("overhead"):
+        over = 1  # what was asked for differs from what is declared: the platform says it is too much
+    cut = dict(plan.conf)
+    for key, size, least in sorted(_parts(plan, role), key=lambda part: -part[1]):
+        if over <= 0:
+            break
+        left = max(least, size - over)
+        if key == f"spark.{role}.memory" and allocation.overhead_key(cut, role) not in cut:
+            # The overhead that Spark adds shrinks with the heap.
+            others = allocation.container(cut, role) - size - allocation.overhead(cut, role)
+            left = max(
+                least, int(allocation.largest_heap(granted - others, allocation.overhead_factor(cut, role)))
+            )
+        left = min(left, size) // MIB * MIB
+        if left < size:
+            cut[key] = PATCHABLE[key].format(left)
+            over = allocation.container(cut, role) - granted
+            plan.notes.append(f"{key} was cut to the largest request the cluster grants")
+    if over > 0 or cut == plan.conf:
+        plan.notes.clear()
+        plan.shortage = Shortage(
+            "cluster",
+            f"the largest container the cluster grants is {format_bytes(granted)}, of which "
+            f"{format_bytes(beside)} are taken beside the heap",
+        )
+        return False
+    plan.conf = cut
+    return True
+
+
+def _stated(plan: Plan) -> int:
+    """What the platform says was asked for."""
+    sizes = plan.cause.sizes
+    asked = sizes.get("executor_memory", 0) or sizes.get("needed", 0)
+    return asked + sizes.get("overhead", 0)
+
+
+def _parts(plan: Plan, role: Role) -> Iterator[tuple[str, int, int]]:
+    """The parts of a container that are declared, or its heap: setting, bytes, and the least that is left of it."""
+    heap = f"spark.{role}.memory"
+    yield heap, allocation.heap(plan.conf, role), int(PATCHABLE[heap].minimum)
+    key = allocation.overhead_key(plan.conf, role)
+    if key in plan.conf:
+        yield key, allocation.overhead(plan.conf, role), _LEAST_BESIDE
+    if role == "executor":
+        others = ["spark.executor.pyspark.memory"]
+        if allocation.value(plan.conf, "spark.memory.offHeap.enabled"):
+            others.append("spark.memory.offHeap.size")
+        for key in others:
+            size = plan.declared(key)
+            if size:
+                yield key, int(size), _LEAST_BESIDE
+
+
+def _half_the_heap(plan: Plan, role: Role) -> bool:
+    """The machine has not as much as the JVM asked for, and nothing says how much it has."""
+    key, has = f"spark.{role}.memory", allocation.heap(plan.conf, role)
+    failed = min(allocation.heap(conf, role) for conf in plan.failed)
+    if plan.declared(key) is None or failed // 2 < _LEAST_HEAP or not plan.cause.sizes.get("needed"):
+        plan.shortage = Shortage("cluster", "the cluster does not say how much it grants")
+        return False
+    plan.set(key, min(has, failed) // 2 // MIB * MIB)
+    plan.notes.append(f"{key} was halved: the machine has not as much as was asked for")
+    return True
+
+
+def _fewer_cores(plan: Plan) -> bool:
+    """As many cores as the cluster grants to one container."""
+    granted, has = plan.cause.sizes.get("threshold"), plan.declared(_CORES)
+    least = plan.declared("spark.task.cpus") or 1
+    if granted is None or has is None or not least <= granted < has:
+        plan.shortage = Shortage("cluster", "the cores that were asked for are not those of the executors")
+        return False
+    plan.set(_CORES, granted)
+    return True
