@@ -37,7 +37,11 @@ def patience(plan: Plan) -> bool:
     # Spark reruns tasks and stages. What failed in the driver's own code is not run again, however many it may.
     of_tasks = plan.cause.category in ("shuffle_fetch_failure", "executor_lost_preempted")
     reruns = _RERUNS if of_tasks or _LOST_TASK.search(text) else ()
-    if back_to_default(plan, *_TIMINGS, *reruns):
+    changed = back_to_default(plan, *_TIMINGS, *reruns)
+    if plan.cause.setting == STAGE_ATTEMPTS and plan.declared(STAGE_ATTEMPTS) is None:
+        plan.set(STAGE_ATTEMPTS, PATCHABLE[STAGE_ATTEMPTS].default or 0)  # set where we do not see it
+        changed = True
+    if changed:
         return True
     text = text.lower()
     if plan.repeats and plan.cause.category == "shuffle_fetch_failure":

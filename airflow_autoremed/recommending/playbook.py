@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from airflow_autoremed.recommending import pools
-from airflow_autoremed.recommending.patience import STAGE_ATTEMPTS, back_to_default, disk, patience, resources
-from airflow_autoremed.recommending.place import deciding_text, role_of, roles_of
+from airflow_autoremed.recommending.patience import disk, patience, resources
+from airflow_autoremed.recommending.place import role_of, roles_of
 from airflow_autoremed.recommending.plan import Plan
 from airflow_autoremed.recommending.requests import invalid_request
 from airflow_autoremed.recommending.size_limits import broadcast, result_size, serializer
@@ -78,15 +78,8 @@ def _driver_heap(plan: Plan) -> bool:
 
 
 def _overhead(plan: Plan) -> bool:
-    """More memory beside the heap of an executor; with the container full, fewer tasks in it. Where one lost executor
-    ended the run because stages may not be run again, that setting goes back to Spark's default first. Of a graphics
-    card's memory, less is used at once."""
-    if (
-        plan.cause.pool is not Pool.DEVICE
-        and "failed the maximum allowable" in deciding_text(plan)
-        and back_to_default(plan, STAGE_ATTEMPTS)
-    ):
-        return True
+    """More memory beside the heap of an executor; with the container full, fewer tasks in it. Of a graphics card's
+    memory, less is used at once."""
     if plan.cause.pool is Pool.OFF_HEAP:
         return pools.off_heap(plan, role_of(plan, "executor"))
     return pools.overhead(plan, role_of(plan, "executor"))

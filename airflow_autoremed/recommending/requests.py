@@ -14,19 +14,16 @@ from airflow_autoremed.types import Shortage
 
 _LEAST_HEAP = 1 * GIB
 _LEAST_BESIDE = 384 * MIB
-_CORES = "spark.executor.cores"
 
 
 def invalid_request(plan: Plan) -> bool:
     """A request below Spark's minimum is raised to 1 GiB. Of one above what the cluster grants the part that is too large
-    is cut (heap, overhead, other memory, or cores), and the rest is kept."""
+    is cut (heap, overhead or other memory), and the rest is kept."""
     text, role = deciding_text(plan), _role(plan)
     key = f"spark.{role}.memory"
     if "must be at least" in text or "INVALID_DRIVER_MEMORY" in text or "INVALID_EXECUTOR_MEMORY" in text:
         plan.set(key, max(_LEAST_HEAP, 2 * (plan.declared(key) or 0)))
         return True
-    if plan.cause.setting == _CORES:
-        return _fewer_cores(plan)
     threshold = plan.cause.sizes.get("threshold")
     if threshold is None:
         return _half_the_heap(plan, role)
@@ -38,6 +35,7 @@ def _role(plan: Plan) -> Role:
         return plan.cause.side.value
     text = deciding_text(plan).lower()
     driver = "driver-memory" in text or "driver memory" in text or "am memory" in text
+    driver = driver or "system memory" in text or "invalid_driver_memory" in text
     if "could not reserve" in text:
         # The JVM that could not start says how much it asked for.
         needed = plan.cause.sizes.get("needed", 0)
@@ -112,15 +110,4 @@ def _half_the_heap(plan: Plan, role: Role) -> bool:
         return False
     plan.set(key, min(has, failed) // 2 // MIB * MIB)
     plan.notes.append(f"{key} was halved: the machine has not as much as was asked for")
-    return True
-
-
-def _fewer_cores(plan: Plan) -> bool:
-    """As many cores as the cluster grants to one container."""
-    granted, has = plan.cause.sizes.get("threshold"), plan.declared(_CORES)
-    least = plan.declared("spark.task.cpus") or 1
-    if granted is None or has is None or not least <= granted < has:
-        plan.shortage = Shortage("cluster", "the cores that were asked for are not those of the executors")
-        return False
-    plan.set(_CORES, granted)
     return True

@@ -19,7 +19,7 @@ _BY_CLIENT = re.compile(r"\bCLIENT: |[Rr]eceived message larger than max|grpc_me
 _IN_CODE = {
     _CONNECT: "the limit is the Connect client's own: add ';grpc_max_message_size=BYTES' to the address given to "
     "SparkSession.builder.remote(...), or fetch less at once",
-    "orc.compress.size": "the ORC file was written with larger blocks than its reader expects: set the option "
+    "spark.hadoop.orc.compress.size": "the ORC file was written with larger blocks than its reader expects: set the option "
     "'orc.compress.size' where the file is written (df.write.option(...) or TBLPROPERTIES)",
 }
 """Limits that no Spark setting of the run raises, with the line to change."""

@@ -67,11 +67,27 @@ def violations(conf: Conf, baseline: Conf, limits: Limits, *, category: str | No
 
 
 _CANNOT_BE_GRANTED = "memory_request_invalid"
-_DOWN = frozenset(("spark.executor.cores", "spark.sql.autoBroadcastJoinThreshold"))
-"""Fewer tasks share an executor's memory; a broadcast that is too large is not made."""
+_DOWN = frozenset(
+    (
+        "spark.executor.cores",
+        "spark.sql.autoBroadcastJoinThreshold",
+        "spark.sql.execution.arrow.maxRecordsPerBatch",
+        "spark.rapids.sql.concurrentGpuTasks",
+        "spark.rapids.sql.batchSizeBytes",
+        "spark.reducer.maxSizeInFlight",
+        "spark.maxRemoteBlockSizeFetchToMem",
+    )
+)
+"""Fewer tasks share an executor's memory or its graphics card; a broadcast that is too large is not made; batches get
+smaller, and less is fetched at once."""
 _PARTITIONS = ("spark.sql.shuffle.partitions", "spark.default.parallelism")
 _COUNTS_OF_ATTEMPTS = frozenset(
-    ("spark.shuffle.io.maxRetries", "spark.stage.maxConsecutiveAttempts", "spark.task.maxFailures")
+    (
+        "spark.shuffle.io.maxRetries",
+        "spark.stage.maxConsecutiveAttempts",
+        "spark.task.maxFailures",
+        "spark.port.maxRetries",
+    )
 )
 _PATIENCE = 32
 """How much longer than declared, or than Spark's default, something may be waited for or tried again."""
