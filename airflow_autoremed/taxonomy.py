@@ -23,7 +23,9 @@ class Category:
 
     @property
     def side(self) -> Side | None:
-        """Which process it is about, where that is in its name."""
+        """Which process it is about, where every failure of the category befalls the same."""
+        if self.id in _OF_THE_DRIVER:
+            return Side.DRIVER
         return next((side for side in Side if self.id.startswith(f"{side.value}_oom")), None)
 
     @property
@@ -32,6 +34,8 @@ class Category:
         return _POOLS.get(self.id.rpartition("_oom_")[2]) or _POOLS.get(self.id)
 
 
+_OF_THE_DRIVER = ("driver_result_size", "broadcast_oom_or_timeout")
+"""It collects the results, and the tables that are broadcast."""
 _POOLS = {
     "heap": Pool.HEAP,
     "overhead": Pool.OVERHEAD,

@@ -94,27 +94,34 @@ def direct(plan: Plan, role: Role) -> bool:
     stated = plan.cause.sizes.get("used", 0) + plan.cause.sizes.get("needed", 0)
     size = max(1 * GIB, 4 * failed if failed <= _SMALL_DIRECT else int(1.5 * failed), int(1.25 * stated))
     size = -(-size // MIB) * MIB
-    declared = plan.flag_floor(role, _DIRECT) or plan.flag_floor(role, NETTY_DIRECT)
-    key, had = allocation.overhead_key(plan.conf, role), allocation.overhead(plan.conf, role)
-    room = max(allocation.overhead(conf, role) for conf in plan.failed) + size - (declared or 0)
-    if not declared:
-        # Spark's own default has room for a tenth of the heap beside it, and the JVM's limit is about the heap.
-        room = max(size, had)
     before = dict(plan.conf)
-    if not plan.grow(key, role, had, room):
-        return eased
-    size = min(size, allocation.overhead(plan.conf, role))
-    if size < failed * REAL_STEP:
-        plan.conf = before
+    beside = _room_for_direct(plan, role, size)
+    if beside is not None and min(size, beside) >= failed * REAL_STEP:
+        size = min(size, beside)
+        netty = not plan.flag_floor(role, NETTY_DIRECT) or plan.flag(role, NETTY_DIRECT, size)
+        if netty and plan.flag(role, _DIRECT, size):
+            return True
+    plan.conf = before
+    plan.notes = [note for note in plan.notes if "clamped" not in note]
+    if beside is not None:
         plan.shortage = Shortage(
             "max_growth",
             f"the limit of direct memory would have to grow beyond the {format_bytes(failed)} that failed, and beside "
-            f"the heap there is room for {format_bytes(size)}",
+            f"the heap there is room for {format_bytes(beside)}",
         )
-        return eased
-    if plan.flag_floor(role, NETTY_DIRECT) and not plan.flag(role, NETTY_DIRECT, size):
-        return eased
-    return plan.flag(role, _DIRECT, size) or eased
+    return eased or _fetch_less(plan)
+
+
+def _room_for_direct(plan: Plan, role: Role, size: int) -> int | None:
+    """Grow what lies beside the heap so that *size* bytes of direct memory fit; the bytes there, or ``None``."""
+    key, had = allocation.overhead_key(plan.conf, role), allocation.overhead(plan.conf, role)
+    declared = plan.flag_floor(role, _DIRECT) or plan.flag_floor(role, NETTY_DIRECT)
+    most = max(allocation.overhead(conf, role) for conf in plan.failed)
+    # Where a limit was declared, room was planned for it. The JVM's own limit is about the heap, and has no room.
+    wanted = max(size, most + size - declared) if declared else max(size, most)
+    if wanted <= had:
+        return had
+    return allocation.overhead(plan.conf, role) if plan.grow(key, role, had, wanted) else None
 
 
 def metaspace(plan: Plan) -> bool:
@@ -202,6 +209,17 @@ def _ease_fetches(plan: Plan) -> bool:
             plan.set(key, default)
             eased = True
     return eased
+
+
+def _fetch_less(plan: Plan) -> bool:
+    """Half of what is fetched at once, where the limit cannot grow."""
+    key = _FETCHES[0]
+    size = min(_value(conf, key) for conf in plan.failed)
+    if size < 12 * MIB:
+        return False
+    plan.set(key, size // 2 // MIB * MIB)
+    plan.notes.append(f"direct memory cannot grow ({plan.shortage_text}), so less is fetched at once")
+    return True
 
 
 def _declared_heap(plan: Plan, role: Role) -> float:

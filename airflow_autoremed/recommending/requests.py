@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from airflow_autoremed.recommending.place import deciding_text
 from airflow_autoremed.recommending.plan import Plan
@@ -44,53 +45,47 @@ def _role(plan: Plan) -> Role:
 
 
 def _cut_to(plan: Plan, role: Role, granted: int) -> bool:
-    """Cut the largest parts of a container, the largest first, until it has at most *granted* bytes."""
-    over = max(allocation.container(plan.conf, role), _stated(plan)) - granted
-    beside = allocation.container(plan.conf, role) - allocation.heap(plan.conf, role)
-    if over <= 0 and plan.cause.sizes.get("overhead"):
-        over = 1  # what was asked for differs from what is declared: the platform says it is too much
-    cut = dict(plan.conf)
-    for key, size, least in sorted(_parts(plan, role), key=lambda part: -part[1]):
-        if over <= 0:
+    """Cut the largest parts of a container to one level with which it has *granted* bytes; smaller parts are kept."""
+    parts = sorted(_parts(plan, role), key=lambda part: part.size)
+    beside = sum(part.size for part in parts if part.key != f"spark.{role}.memory")
+    own = [part for part in parts if part.key]
+    left = granted - sum(part.size for part in parts if not part.key)
+    cut = {}
+    for index, part in enumerate(own):
+        size = min(part.size, left // (len(own) - index) // MIB * MIB)
+        left -= size
+        if size < min(part.size, part.least):
+            cut.clear()
             break
-        left = max(least, size - over)
-        if key == f"spark.{role}.memory" and allocation.overhead_key(cut, role) not in cut:
-            # The overhead that Spark adds shrinks with the heap.
-            others = allocation.container(cut, role) - size - allocation.overhead(cut, role)
-            left = max(
-                least, int(allocation.largest_heap(granted - others, allocation.overhead_factor(cut, role)))
-            )
-        left = min(left, size) // MIB * MIB
-        if left < size:
-            cut[key] = PATCHABLE[key].format(left)
-            over = allocation.container(cut, role) - granted
-            plan.notes.append(f"{key} was cut to the largest request the cluster grants")
-    if over > 0 or cut == plan.conf:
-        plan.notes.clear()
+        if size < part.size:
+            cut[part.key] = PATCHABLE[part.key].format(size)
+    if not cut:
         plan.shortage = Shortage(
             "cluster",
             f"the largest container the cluster grants is {format_bytes(granted)}, of which "
             f"{format_bytes(beside)} are taken beside the heap",
         )
         return False
-    plan.conf = cut
+    plan.conf.update(cut)
+    plan.notes += [f"{key} was cut to the largest request the cluster grants" for key in cut]
     return True
 
 
-def _stated(plan: Plan) -> int:
-    """What the platform says was asked for."""
-    sizes = plan.cause.sizes
-    asked = sizes.get("executor_memory", 0) or sizes.get("needed", 0)
-    return asked + sizes.get("overhead", 0)
+class _Part(NamedTuple):
+    key: str
+    """Empty: no setting of its own."""
+    size: int
+    least: int
 
 
-def _parts(plan: Plan, role: Role) -> Iterator[tuple[str, int, int]]:
-    """The parts of a container that are declared, or its heap: setting, bytes, and the least that is left of it."""
-    heap = f"spark.{role}.memory"
-    yield heap, allocation.heap(plan.conf, role), int(PATCHABLE[heap].minimum)
+def _parts(plan: Plan, role: Role) -> Iterator[_Part]:
+    """The parts of a container as they were asked for: what the platform states, else what is declared."""
+    heap, sizes = f"spark.{role}.memory", plan.cause.sizes
+    stated = sizes.get("executor_memory") or (sizes.get("needed") if "overhead" in sizes else 0)
+    yield _Part(heap, stated or allocation.heap(plan.conf, role), int(PATCHABLE[heap].minimum))
     key = allocation.overhead_key(plan.conf, role)
-    if key in plan.conf:
-        yield key, allocation.overhead(plan.conf, role), _LEAST_BESIDE
+    beside = sizes.get("overhead") or allocation.overhead(plan.conf, role)
+    yield _Part(key if key in plan.conf else "", beside, _LEAST_BESIDE)
     if role == "executor":
         others = ["spark.executor.pyspark.memory"]
         if allocation.value(plan.conf, "spark.memory.offHeap.enabled"):
@@ -98,7 +93,7 @@ def _parts(plan: Plan, role: Role) -> Iterator[tuple[str, int, int]]:
         for key in others:
             size = plan.declared(key)
             if size:
-                yield key, int(size), _LEAST_BESIDE
+                yield _Part(key, int(size), _LEAST_BESIDE)
 
 
 def _half_the_heap(plan: Plan, role: Role) -> bool:

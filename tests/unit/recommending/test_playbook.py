@@ -170,7 +170,7 @@ def test_another_cause_is_judged_anew_and_keeps_what_the_first_one_needed():
             {"spark.executor.memory": "6g"},
             {"executor_memory": 6 * GIB, "overhead": 614 * MIB, "threshold": 4 * GIB},
             "spark.executor.memory",
-            "3712m",
+            "3482m",
         ),
     ],
 )  # fmt: skip
