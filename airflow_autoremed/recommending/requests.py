@@ -50,7 +50,7 @@ def _cut_to(plan: Plan, role: Role, granted: int) -> bool:
     beside = sum(part.size for part in parts if part.key != f"spark.{role}.memory")
     own = [part for part in parts if part.key]
     left = granted - sum(part.size for part in parts if not part.key)
-    cut = {}
+    cut: dict[str, str] = {}
     for index, part in enumerate(own):
         size = min(part.size, left // (len(own) - index) // MIB * MIB)
         left -= size
