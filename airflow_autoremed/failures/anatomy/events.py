@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Protocol
 
 from airflow_autoremed.failures.anatomy import lines
-from airflow_autoremed.failures.anatomy.place import side_of, side_of_frame
+from airflow_autoremed.failures.anatomy.place import side_of
 from airflow_autoremed.types import EvidenceLine, Side, Source
 
 LITERALS = (
@@ -92,6 +92,8 @@ class Event:
     source: Source | None
     told: list[tuple[int, str]] = field(default_factory=list)
     """Number and text of the lines that say what happened: the first, then each exception down to the root."""
+    stack: bytes = b""
+    """The beginning of its stack traces."""
     frames: list[str] = field(default_factory=list)
     """Frames of its stack traces: those next to each exception, the first exceptions' alone where there are many."""
     more: list[str] = field(default_factory=list)
@@ -103,8 +105,6 @@ class Event:
     """With the frames of a stack trace, or marked as the end of a thread: nobody just printed it."""
     quiet: bool = False
     """Logged as INFO or below, or printed by the job."""
-    frames: set[Side] = field(default_factory=set)
-    """The processes that its stack frames speak of."""
 
     @cached_property
     def tasks(self) -> frozenset[tuple[str, str]]:
@@ -135,7 +135,7 @@ class Event:
     @property
     def side(self) -> Side | None:
         """The process that it befell; ``None``: it does not say."""
-        return side_of(self._texts(), self.frames)
+        return side_of(self._texts(), self.stack.decode("utf-8", "replace"))
 
     def _texts(self) -> Iterator[str]:
         yield from (text for _, text in self.told)
@@ -173,6 +173,8 @@ _MOST_TROUBLES = 192
 _MOST_WEAK = 64
 _MOST_TOLD = 16
 _MOST_FRAMES = 24
+_MOST_STACK = 4096
+"""Bytes of the stack of an event that are kept to tell which process it befell."""
 _MOST_READINGS = 12
 _MOST_FINISHED = 4096
 _MOST_LINES = 3000
@@ -411,6 +413,8 @@ class EventLog:
                 event.framed = True
                 if len(event.frames) < _MOST_FRAMES:
                     event.frames += _nearest(data, start, frames.end())
+                if len(event.stack) < _MOST_STACK:
+                    event.stack += data[start : min(frames.end(), start + _MOST_STACK)]
                 start = frames.end()
                 continue
             end = data.find(b"\n", start)
@@ -477,9 +481,7 @@ class EventLog:
         if lines.continues(text):
             if lines.is_frame(text):
                 state.framed, state.soft = True, 0
-                found = side_of_frame(text)
-                if found is not None:
-                    event.frames.add(found)
+                event.stack += text[:_LONGEST_TOLD].encode("utf-8", "replace")
             return True
         if state.framed and not state.waiting and not state.within:
             return False

@@ -54,29 +54,21 @@ _DRIVER_FRAME = re.compile(
 """Frames of the driver's own code: planning, committing, answering; no task runs them."""
 
 
-def side_of_frame(text: str) -> Side | None:
-    """The process that runs this stack frame; ``None``: both may."""
-    if _EXECUTOR_FRAME.search(text):
-        return Side.EXECUTOR
-    return Side.DRIVER if _DRIVER_FRAME.search(text) else None
-
-
-def side_of(texts: Iterable[str], frames: Iterable[Side]) -> Side | None:
+def side_of(texts: Iterable[str], stack: str) -> Side | None:
     """Which process an error befell; ``None``: nothing says so.
 
     A sign of an executor counts more: an executor's error is told by the driver, too, with frames of its own.
 
     :param texts: the lines that say what happened.
-    :param frames: what its stack frames said.
+    :param stack: its stack frames.
     """
     told = list(texts)
     if any(_ONE_JVM.search(text) for text in told):
         return Side.DRIVER
-    seen = set(frames)
-    if Side.EXECUTOR in seen or any(_EXECUTOR.search(text) for text in told):
+    if _EXECUTOR_FRAME.search(stack) or any(_EXECUTOR.search(text) for text in told):
         return Side.EXECUTOR
     if any(_RELAYED.search(text) for text in told):
         return None
-    if Side.DRIVER in seen or any(_DRIVER.search(text) for text in told):
+    if _DRIVER_FRAME.search(stack) or any(_DRIVER.search(text) for text in told):
         return Side.DRIVER
     return None
