@@ -70,11 +70,13 @@ def python(plan: Plan, role: Role) -> bool:
 
 def off_heap(plan: Plan, role: Role) -> bool:
     """More for Spark's managed off-heap memory, from which native engines (Gluten with Velox, Comet) take theirs, too."""
-    if not allocation.value(plan.effective, "spark.memory.offHeap.enabled"):
-        if _COMET in deciding_text(plan) or plan.declared(_COMET) is not None:
-            return _grown(plan, _COMET, role, default=1 * GIB)
-        return overhead(plan, role)
-    return _grown(plan, _OFF_HEAP, role, default=0)
+    if allocation.value(plan.effective, "spark.memory.offHeap.enabled") or plan.declared(_OFF_HEAP):
+        return _grown(plan, _OFF_HEAP, default=0)
+    if plan.declared(_COMET) is not None or "Comet" in deciding_text(plan):
+        return _grown(plan, _COMET, default=1 * GIB)
+    # The pool is sized where it cannot be seen, and a value of ours might be less than what is there.
+    plan.shortage = Shortage("", f"the task does not declare {_OFF_HEAP}, which has to grow")
+    return role == "executor" and _fewer_tasks(plan, "off-heap memory cannot grow")
 
 
 def uses_off_heap(plan: Plan) -> bool:
@@ -184,7 +186,7 @@ def _value(conf: Conf, key: str) -> float:
     return PATCHABLE[key].default or 0 if found is None else found
 
 
-def _grown(plan: Plan, key: str, role: Role, default: int) -> bool:
+def _grown(plan: Plan, key: str, default: int) -> bool:
     """Twice what failed of a part of an executor's container, at least 1 GiB more, and at least what is known of it."""
     floor = plan.floor(key, default=default)
     needed = plan.cause.sizes.get("needed", 0)

@@ -176,6 +176,13 @@ def test_comet_without_off_heap_memory_gets_more_of_its_own_overhead():
     }
 
 
+def test_an_off_heap_pool_that_is_sized_elsewhere_is_shared_by_fewer_tasks_and_never_set_lower():
+    advice = advised(VELOX, {"spark.executor.cores": "4"})
+    assert {key: new for key, (_, new) in advice.changes.items()} == {"spark.executor.cores": "2"}
+    assert "does not declare spark.memory.offHeap.size" in said(advice)
+    assert advised(VELOX, {}).conf is None
+
+
 def test_a_graphics_card_is_shared_by_fewer_tasks_and_no_heap_grows():
     log = (
         LOST
