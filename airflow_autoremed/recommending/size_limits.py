@@ -15,10 +15,10 @@ _KRYO, _RPC = "spark.kryoserializer.buffer.max", "spark.rpc.message.maxSize"
 _CONNECT = "spark.connect.grpc.maxInboundMessageSize"
 _ARROW = "spark.sql.execution.arrow.maxRecordsPerBatch"
 _NO_BROADCAST = "spark.sql.autoBroadcastJoinThreshold"
-_BY_CLIENT = re.compile(r"\bCLIENT: |[Rr]eceived message larger than max|grpc_message")
+_BY_CLIENT = re.compile(r"\bCLIENT: |[Rr]eceived message larger than max")
 _IN_CODE = {
-    _CONNECT: "the limit is the Connect client's own: add ';grpc_max_message_size=BYTES' to the address given to "
-    "SparkSession.builder.remote(...), or fetch less at once",
+    _CONNECT: "the limit is the Connect client's own: build the session with SparkSession.builder.channelBuilder("
+    "DefaultChannelBuilder(url, [('grpc.max_receive_message_length', BYTES)])), or fetch less at once",
     "spark.hadoop.orc.compress.size": "the ORC file was written with larger blocks than its reader expects: set the option "
     "'orc.compress.size' where the file is written (df.write.option(...) or TBLPROPERTIES)",
 }

@@ -200,7 +200,7 @@ def test_the_limit_of_a_connect_client_is_named_with_the_line_to_change():
     log = 'details = "CLIENT: Received message larger than max (210000000 vs. 134217728)"'
     advice = advised(log, {})
     assert advice.conf is None
-    assert "SparkSession.builder.remote" in said(advice)
+    assert "SparkSession.builder.channelBuilder" in said(advice)
 
 
 def test_the_limit_of_an_orc_file_is_named_with_the_line_to_change():
