@@ -26,7 +26,7 @@ def invalid_request(plan: Plan) -> bool:
         plan.set(key, max(_LEAST_HEAP, 2 * (plan.declared(key) or 0)))
         return True
     threshold = plan.cause.sizes.get("threshold")
-    if threshold is None:
+    if not threshold:
         return _half_the_heap(plan, role)
     return _cut_to(plan, role, min(size for size in (threshold, plan.limits.max_container_memory) if size))
 
