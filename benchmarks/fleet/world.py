@@ -398,9 +398,18 @@ def undersized_in(proof: Path) -> tuple[float, ...]:
         for key in (HEAP, OVERHEAD, DRIVER):
             at = KEYS.index(key)
             had, needed = facts(declared).sizes[at], facts(cure).sizes[at]
-            if cure.get(key) != declared.get(key) and needed > had:
+            if cure.get(key) != declared.get(key) and needed > had and not _refused(declared, key):
                 ratios.append(round(needed / had, 3))
     return tuple(sorted(ratios))
+
+
+def _refused(declared: Conf, key: str) -> bool:
+    """Whether Spark refuses what is declared, because it is below its minimum."""
+    try:
+        PATCHABLE[key].parse(declared.get(key, "1g"))
+    except ValueError:
+        return True
+    return False
 
 
 def _cured(proof: Path) -> list[tuple[Conf, Conf]]:
