@@ -60,7 +60,7 @@ fi
 if [ "${1:-}" = --with-servers ]; then
   PATH="$PATH:/usr/sbin:/usr/libexec"
   # The tests that need one are skipped, with its name, where it cannot be installed.
-  for server in redis-server:redis mariadbd:mariadb-server; do
+  for server in redis-server:redis mariadbd:mariadb-server chromium:chromium; do
     program=${server%%:*} package=${server##*:}
     command -v "$program" >/dev/null && continue
     say "setup: installing $package for the integration tests"

@@ -113,6 +113,10 @@ class Airflow:
     def _start(self, component: str) -> None:
         self._processes.start(f"airflow-{component}", [_airflow(), component], self._env)
 
+    def sign_in(self, web: Web) -> str:
+        """A token for the REST API."""
+        return str(web.json("/auth/token")["access_token"])
+
     def wait_until_ready(self, dag_ids: set[str]) -> None:
         """Return when the API answers and knows the Dags.
 
@@ -122,7 +126,7 @@ class Airflow:
         known: set[str] = set()
         while time.monotonic() < deadline and (dead := self._processes.dead()) is None:
             try:
-                self._web.use_token(self._web.json("/auth/token")["access_token"])
+                self._web.use_token(self.sign_in(self._web))
                 known = {dag["dag_id"] for dag in self._web.json("/api/v2/dags")["dags"]}
             except (WebError, KeyError):
                 known = set()
