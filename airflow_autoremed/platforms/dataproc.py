@@ -187,6 +187,9 @@ def _output(operator: Any, uri: str) -> str:
     hook = GCSHook(gcp_conn_id=operator.gcp_conn_id, impersonation_chain=operator.impersonation_chain)
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
     found = b""
-    for name in sorted(hook.list(bucket_name=bucket, prefix=prefix) or [])[-8:]:
+    listed = hook.list(bucket_name=bucket, prefix=prefix) or []
+    # Another job's output may have a name that begins in the same way.
+    pieces = sorted(name for name in listed if re.fullmatch(r"(?:\.\d+)?", name.removeprefix(prefix)))
+    for name in pieces[-8:]:
         found = (found + hook.download(bucket_name=bucket, object_name=name))[-_MOST_LOG:]
     return found.decode("utf-8", "replace")

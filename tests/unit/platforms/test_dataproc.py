@@ -160,3 +160,26 @@ def test_what_google_knows_of_a_failed_job_is_read_also_after_a_deferral(monkeyp
         (Source.DRIVER_LOG, HEAP_OOM),
     ]
     assert list(platform.diagnostics(operator, RuntimeError("no idea"))) == []
+
+
+def test_the_drivers_output_is_read_to_its_end_and_no_other_jobs(monkeypatch):
+    pieces = {
+        "jobs/1/driveroutput.000000000": b"begins\n",
+        "jobs/1/driveroutput.000000001": b"ends\n",
+        "jobs/1/driveroutput2/other": b"another job\n",
+    }
+
+    class Hook:
+        def __init__(self, **_):
+            pass
+
+        def list(self, bucket_name, prefix):
+            assert bucket_name == "logs"
+            return [name for name in pieces if name.startswith(prefix)]
+
+        def download(self, bucket_name, object_name):
+            return pieces[object_name]
+
+    monkeypatch.setattr("airflow.providers.google.cloud.hooks.gcs.GCSHook", Hook)
+    operator = SimpleNamespace(gcp_conn_id="google", impersonation_chain=None)
+    assert dataproc._output(operator, "gs://logs/jobs/1/driveroutput") == "begins\nends\n"
