@@ -101,7 +101,7 @@ def test_tasks_heal_under_celery_with_a_worker_process_that_runs_them_all(
             ("killed", -1): "success",
             ("plain", -1): "failed",  # nobody opted it in, so its second try asks for the same memory
         }
-        assert len(re.findall(r"Task execute_workload\S+ succeeded", worker)) == 12, "one for each try"
+        assert len(re.findall(r"Task execute_workload\S+ received", worker)) == 12, "one for each try"
         assert not [
             line for line in worker.splitlines() if "[autoremed]" in line and "warning" in line.lower()
         ]
